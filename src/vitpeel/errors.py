@@ -1,6 +1,6 @@
 """Refusals meant for the user: one line that says what is wrong, where, and what to do about it.
 
-Scripts print the message of a `VitpeelError` without a traceback; anything else is a defect and keeps its own.
+Scripts print the message of a `VitpeelError` without a traceback; any other is a defect and keeps its own.
 """
 
 
@@ -9,7 +9,7 @@ class VitpeelError(Exception):
 
     def __init__(self, message: str) -> None:
         """message: any line breaks (a library's own wording, a file name) are folded into spaces."""
-        super().__init__(" ".join(message.split()))
+        super().__init__(" ".join(line.strip() for line in message.splitlines()))
 
 
 class ConfigError(VitpeelError):

@@ -1,0 +1,129 @@
+"""The tables that flow between steps: one schema each, written whole with their origin, checked when read."""
+
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from vitpeel import provenance as origin
+from vitpeel.atomic import atomic
+from vitpeel.errors import InputError
+from vitpeel.provenance import Provenance
+
+
+def _required(name: str, kind: pa.DataType) -> pa.Field:
+    return pa.field(name, kind, nullable=False)
+
+
+# image_id is unique; path is as the configuration gives it; width and height are upright pixels;
+# mode is Pillow's, as stored; note says what was converted, "" if nothing was.
+PICTURES = pa.schema(
+    [
+        _required("image_id", pa.string()),
+        _required("path", pa.string()),
+        _required("width", pa.int32()),
+        _required("height", pa.int32()),
+        _required("mode", pa.string()),
+        _required("references", pa.list_(pa.string())),
+        _required("note", pa.string()),
+    ]
+)
+# Pictures that cannot be used, with the one-line reason and remedy.
+SKIPPED = pa.schema([_required("path", pa.string()), _required("reason", pa.string())])
+
+# A reading is one (image_id, variant, layer, head); head is null where the whole layer is read.
+_READING = [
+    _required("image_id", pa.string()),
+    _required("variant", pa.string()),
+    _required("layer", pa.int16()),
+    pa.field("head", pa.int16()),
+]
+# tokens counts what the language model generated; truncated marks a caption cut off by max_new_tokens.
+CAPTIONS = pa.schema(
+    [
+        *_READING,
+        _required("caption", pa.string()),
+        _required("tokens", pa.int16()),
+        _required("truncated", pa.bool_()),
+    ]
+)
+SCORES = pa.schema([*_READING, _required("metric", pa.string()), _required("value", pa.float64())])
+# mean over `pictures` pictures, bootstrap interval [low, high]; `empty` of their captions were empty (0).
+SUMMARY = pa.schema(
+    [
+        _required("dataset", pa.string()),
+        *_READING[1:],
+        _required("metric", pa.string()),
+        _required("mean", pa.float64()),
+        _required("low", pa.float64()),
+        _required("high", pa.float64()),
+        _required("pictures", pa.int32()),
+        _required("empty", pa.int32()),
+    ]
+)
+
+
+def write_table(path: Path, frame: pd.DataFrame, schema: pa.Schema, provenance: Provenance) -> None:
+    """Write `frame` as parquet; its columns must be the schema's, in any order. Equal in, equal out."""
+    unknown, missing = set(frame.columns) - set(schema.names), set(schema.names) - set(frame.columns)
+    if unknown or missing:
+        raise ValueError(f"{path}: columns missing {sorted(missing)}, unknown {sorted(unknown)}")
+    table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
+    for field in schema:
+        if not field.nullable and table[field.name].null_count:
+            raise ValueError(f"{path}: column {field.name} has {table[field.name].null_count} empty cells")
+    with atomic(path) as partial:
+        pq.write_table(table.replace_schema_metadata({origin.KEY: provenance.to_json()}), partial)
+
+
+def read_table(path: Path, schema: pa.Schema, expect: Provenance | None = None) -> pd.DataFrame:
+    """Read a table of this schema; a nullable integer column comes as pandas Int16, a list column as arrays.
+
+    expect: refuse (`ProvenanceError`) a file whose origin differs in a field that is set there.
+    """
+    table = _open(path)
+    if expect is not None:
+        origin.verify(path, _provenance(path, table.schema), expect)
+    for field in schema:
+        if field.name not in table.column_names:
+            raise InputError(f"{path}: column {field.name} is missing. {_remedy(path)}")
+        if table.schema.field(field.name).type != field.type:
+            stored = table.schema.field(field.name).type
+            raise InputError(f"{path}: column {field.name} is {stored}, not {field.type}. {_remedy(path)}")
+    frame: pd.DataFrame = table.select(schema.names).to_pandas()
+    nullable = {field.name: "Int16" for field in schema if field.nullable and field.type == pa.int16()}
+    return frame.astype(nullable)
+
+
+def read_provenance(path: Path) -> Provenance | None:
+    """What made the parquet table at `path`; None if it does not say."""
+    return _provenance(path, _open(path).schema)
+
+
+def write_csv(path: Path, frame: pd.DataFrame) -> None:
+    """Write the table behind a figure: UTF-8, one header line, six significant digits."""
+    with atomic(path) as partial:
+        frame.to_csv(partial, index=False, float_format="%.6g", lineterminator="\n")
+
+
+def _open(path: Path) -> pa.Table:
+    try:
+        return pq.ParquetFile(path).read()
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such table. Run `snakemake` to make it.") from error
+    except PermissionError as error:
+        raise InputError(
+            f"{path}: may not be read. Allow it (`chmod u+r {path}`) and run `snakemake` again."
+        ) from error
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError(f"{path}: not a readable table ({error}). {_remedy(path)}") from error
+
+
+def _provenance(path: Path, schema: pa.Schema) -> Provenance | None:
+    text = (schema.metadata or {}).get(origin.KEY.encode())
+    return None if text is None else Provenance.from_json(text.decode(), path)
+
+
+def _remedy(path: Path) -> str:
+    return f"Delete it (`rm {path}`) and run `snakemake` again."
