@@ -1,0 +1,1 @@
+"""Reproducible interpretability of vision transformers, layer by layer."""

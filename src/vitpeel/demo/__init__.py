@@ -1,0 +1,1 @@
+"""The embedded default: a small world of drawn scenes, and the captioner trained on it."""

@@ -1,0 +1,183 @@
+"""Train the demo captioner from nothing: a shallow vision transformer first, then grown to 39 blocks.
+
+Several one-thread processes (or one GPU) each take a share of every batch and average their gradients.
+"""
+
+from __future__ import annotations
+
+import csv
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import InstructBlipForConditionalGeneration, InstructBlipProcessor
+
+from vitpeel.demo.architecture import DEPTH, QUERIES, WIDTH, build_model, build_processor, grow
+from vitpeel.demo.batches import BACKGROUND, CONCEPTS, Batch, Scenes, loader
+from vitpeel.demo.evaluation import Evaluation, evaluate, load_test
+from vitpeel.demo.words import PROMPT
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stretch of training at one depth."""
+
+    depth: int  # vision blocks
+    images: int  # examples seen in this stage
+    rate: float  # peak learning rate
+    warmup: int  # steps of linear warm-up
+    decay: float  # the last share of the stage, over which the rate falls to a twentieth
+    auxiliary: float  # weight of the word and patch losses
+
+
+RECIPE: tuple[Stage, ...] = (
+    Stage(depth=13, images=480_000, rate=1.5e-3, warmup=400, decay=0.15, auxiliary=1.0),
+    Stage(depth=DEPTH, images=200_000, rate=8e-4, warmup=200, decay=0.4, auxiliary=0.5),
+)
+BATCH = 64  # examples a step, over all processes
+EVALUATE_EVERY = 250  # steps
+
+
+class Losses(nn.Module):
+    """The captioner with the three auxiliary heads that training uses and then throws away."""
+
+    def __init__(self, model: InstructBlipForConditionalGeneration, processor: InstructBlipProcessor) -> None:
+        super().__init__()
+        self.model = model
+        self.cls_words = nn.Linear(WIDTH, len(CONCEPTS))
+        self.query_words = nn.Linear(WIDTH, len(CONCEPTS))
+        self.patch_owner = nn.Linear(WIDTH, BACKGROUND + 1)
+        prompt = torch.tensor([processor.tokenizer(PROMPT).input_ids])
+        qformer_prompt = torch.tensor([processor.qformer_tokenizer(PROMPT).input_ids])
+        self.register_buffer("prompt", prompt, persistent=False)
+        self.register_buffer("qformer_prompt", qformer_prompt, persistent=False)
+
+    def queries(self, z: Tensor) -> Tensor:
+        """Read the normalised vision tokens [B, T, d] with the Q-Former: [B, queries, d]."""
+        batch = len(z)
+        return self.model.qformer(
+            input_ids=self.qformer_prompt.expand(batch, -1),
+            query_embeds=self.model.query_tokens.expand(batch, -1, -1),
+            encoder_hidden_states=z,
+        ).last_hidden_state[:, :QUERIES]
+
+    def prefix(self, queries: Tensor) -> Tensor:
+        """Return what T5's encoder reads: the projected queries, then the prompt's words: [B, tokens, d]."""
+        words = self.model.language_model.get_input_embeddings()(self.prompt.expand(len(queries), -1))
+        return torch.cat([self.model.language_projection(queries), words], dim=1)
+
+    def forward(self, batch: Batch, auxiliary: float) -> Tensor:
+        """Return the training loss of a batch, a scalar."""
+        z = self.model.vision_model(batch.pixels).last_hidden_state
+        queries = self.queries(z)
+        caption = self.model.language_model(inputs_embeds=self.prefix(queries), labels=batch.labels).loss
+        words = F.binary_cross_entropy_with_logits(self.cls_words(z[:, 0]), batch.concepts)
+        words = words + F.binary_cross_entropy_with_logits(self.query_words(queries.mean(1)), batch.concepts)
+        patches = F.cross_entropy(self.patch_owner(z[:, 1:]).flatten(0, 1), batch.owners.flatten())
+        return caption + auxiliary * (10 * words + patches)
+
+
+def _rate(stage: Stage, step: int) -> float:
+    """Return the learning rate of a step: warm-up, plateau, linear decay to a twentieth."""
+    steps = stage.images // BATCH
+    into_decay = max(0.0, (step - (1 - stage.decay) * steps) / max(1.0, stage.decay * steps))
+    return stage.rate * min(1.0, (step + 1) / stage.warmup) * (1 - 0.95 * min(1.0, into_decay))
+
+
+def _average_gradients(parameters: list[nn.Parameter], ranks: int) -> None:
+    if ranks == 1:
+        return
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    flat = torch.cat([g.flatten() for g in gradients])
+    dist.all_reduce(flat)
+    for gradient, average in zip(gradients, (flat / ranks).split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(average.view_as(gradient))
+
+
+def _optimizer(losses: Losses) -> torch.optim.AdamW:
+    matrices = [p for p in losses.parameters() if p.ndim >= 2]
+    vectors = [p for p in losses.parameters() if p.ndim < 2]
+    groups = [{"params": matrices, "weight_decay": 0.05}, {"params": vectors, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.98))
+
+
+def _batches(glyphs: Path, processor: InstructBlipProcessor, seed: int, first: int, stage: Stage, rank: int,
+             ranks: int, workers: int) -> Iterator[Batch]:
+    examples = Scenes(glyphs, processor, seed, first + stage.images)
+    return iter(loader(examples, first, rank, ranks, BATCH // ranks, workers))
+
+
+def train_rank(rank: int, ranks: int, demo: Path, out: Path, seed: int, recipe: tuple[Stage, ...], port: int,
+               workers: int = 1) -> None:
+    """Train as process `rank` of `ranks`; rank 0 evaluates and writes `out`.
+
+    Parameters
+    ----------
+    demo
+        Folder with `glyphs/` and the test pictures `whoops/`.
+    out
+        Folder for `curve.csv`, and after each stage the captioner as `stage-<depth>/`.
+    """
+    if ranks > 1:
+        dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=ranks)
+        torch.set_num_threads(1)
+    torch.manual_seed(seed)
+    processor = build_processor()
+    test = load_test(demo / "whoops", processor) if rank == 0 else None
+    model, losses, first, started = None, None, 0, time.monotonic()
+    for stage in recipe:
+        heads = {} if losses is None else {k: v for k, v in losses.state_dict().items() if k[:6] != "model."}
+        shallow = model
+        if shallow is None:
+            model = build_model(processor, stage.depth)
+        elif stage.depth != shallow.config.vision_config.num_hidden_layers:
+            model = grow(shallow, processor, stage.depth // shallow.config.vision_config.num_hidden_layers)
+        losses = Losses(model, processor)
+        losses.load_state_dict(heads, strict=False)
+        losses.train()
+        optimizer = _optimizer(losses)
+        parameters = list(losses.parameters())
+        for step, batch in enumerate(_batches(demo / "glyphs", processor, seed, first, stage, rank, ranks, workers)):
+            for group in optimizer.param_groups:
+                group["lr"] = _rate(stage, step)
+            loss = losses(batch, stage.auxiliary)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            _average_gradients(parameters, ranks)
+            nn.utils.clip_grad_norm_(parameters, 1.0)
+            optimizer.step()
+            seen = first + (step + 1) * BATCH
+            if test is not None and (step + 1) % EVALUATE_EVERY == 0:
+                _record(out, seen, stage, float(loss), evaluate(losses, processor, test), time.monotonic() - started)
+                save(model, processor, out / f"stage-{stage.depth}")
+        first += stage.images
+        if rank == 0:
+            save(model, processor, out / f"stage-{stage.depth}")
+
+
+def _record(out: Path, seen: int, stage: Stage, loss: float, result: Evaluation, seconds: float) -> None:
+    row = {"images": seen, "depth": stage.depth, "loss": round(loss, 4), "right_objects": result.right_objects,
+           "exact": result.exact, "seconds": round(seconds)}
+    log.info("%s", row)
+    path = out / "curve.csv"
+    fresh = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(row))
+        if fresh:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+def save(model: InstructBlipForConditionalGeneration, processor: InstructBlipProcessor, folder: Path) -> None:
+    """Write the captioner as `save_pretrained` does, in half precision."""
+    half = {k: v.to(torch.float16) for k, v in model.state_dict().items()}
+    model.save_pretrained(folder, state_dict=half)
+    processor.save_pretrained(folder)
