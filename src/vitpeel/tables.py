@@ -70,9 +70,6 @@ def write_table(path: Path, frame: pd.DataFrame, schema: pa.Schema, provenance: 
     if unknown or missing:
         raise ValueError(f"{path}: columns missing {sorted(missing)}, unknown {sorted(unknown)}")
     table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
-    for field in schema:
-        if not field.nullable and table[field.name].null_count:
-            raise ValueError(f"{path}: column {field.name} has {table[field.name].null_count} empty cells")
     with atomic(path) as partial:
         pq.write_table(table.replace_schema_metadata({origin.KEY: provenance.to_json()}), partial)
 

@@ -2,6 +2,7 @@
 
 import csv
 import difflib
+import io
 import logging
 import unicodedata
 from collections import Counter, defaultdict
@@ -38,9 +39,9 @@ COLUMNS = ("image_id", "caption")
 def index(folder: Path, captions: Path | None = None, limit: int | None = None) -> PictureIndex:
     """List the pictures directly in `folder`, in the order of their names; every one is opened as a check.
 
-    captions: a CSV file with the columns image_id and caption, one row a reference; an image_id is a file name
-    with or without its suffix. limit: stop after this many usable pictures. A picture that cannot be used is
-    skipped and named, in the log too; a folder with no usable one or a faulty captions file is an `InputError`.
+    captions: a CSV file with the columns image_id and caption, one row a reference; an image_id is a file
+    name with or without its suffix. limit: stop after this many usable pictures. A picture that cannot be
+    used is skipped and named, in the log too; no usable one or a faulty captions file is an `InputError`.
     """
     folder = Path(folder)
     files, notes = _candidates(folder)
@@ -94,9 +95,9 @@ def read_captions(path: Path, ids: Mapping[Path, str]) -> dict[str, tuple[str, .
         name, line = next(iter(unknown.items()))
         near = difflib.get_close_matches(name, known, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
-        rest = f", nor have {len(unknown) - 1} other ids" if len(unknown) > 1 else ""
+        rest = f", nor for {len(unknown) - 1} more" if len(unknown) > 1 else ""
         raise InputError(
-            f"{path}: line {line}: image_id {name!r} has no picture in the folder{rest}.{hint} "
+            f"{path}: line {line}: no picture for image_id {name!r}{rest}.{hint} "
             "Add the picture or delete the row."
         )
     if not references:
@@ -158,45 +159,45 @@ def _composed(name: str) -> str:
 
 def _rows(path: Path) -> list[tuple[int, str, str]]:
     """(line, image_id, caption) of a captions file, white space reduced to single blanks."""
+    reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
+    rows: list[tuple[int, str, str]] = []
     try:
-        with path.open(encoding="utf-8-sig", newline="") as handle:
-            reader = csv.reader(handle, strict=True)
-            header = [name.strip() for name in next(reader, [])]
-            _check_header(path, header)
-            at = [header.index(column) for column in COLUMNS]
-            rows = []
-            for row in reader:
-                if not row:
-                    continue
-                if len(row) != len(header):
-                    raise InputError(
-                        f"{path}: line {reader.line_num} has {len(row)} fields, the header {len(header)}. "
-                        'Put a caption that contains a comma into double quotes ("...").'
-                    )
-                image_id, caption = (" ".join(row[position].split()) for position in at)
-                if not image_id or not caption:
-                    empty = COLUMNS[1] if image_id else COLUMNS[0]
-                    raise InputError(
-                        f"{path}: line {reader.line_num}: {empty} is empty. Fill it or delete the row."
-                    )
-                rows.append((reader.line_num, image_id, caption))
-            return rows
-    except FileNotFoundError as error:
-        raise InputError(
-            f"{path}: no such captions file. Set captions to a CSV file, or to null for none."
-        ) from error
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path}: not UTF-8 ({error.reason} at byte {error.start}). Save it as CSV UTF-8."
-        ) from error
+        header = [name.strip() for name in next(reader, [])]
+        _check_header(path, header)
+        at = [header.index(column) for column in COLUMNS]
+        for row in reader:
+            if not row:
+                continue
+            where = f"{path}: line {reader.line_num}"
+            if len(row) != len(header):
+                raise InputError(
+                    f"{where} has {len(row)} fields, the header {len(header)}. "
+                    'Put a caption that contains a comma into double quotes ("...").'
+                )
+            image_id, caption = (" ".join(row[position].split()) for position in at)
+            if not image_id or not caption:
+                empty = COLUMNS[1] if image_id else COLUMNS[0]
+                raise InputError(f"{where}: {empty} is empty. Fill it or delete the row.")
+            rows.append((reader.line_num, image_id, caption))
     except csv.Error as error:
-        raise InputError(
-            f"{path}: line {reader.line_num}: not valid CSV ({error}). Mend that line's quotes."
-        ) from error
+        where = f"{path}: line {reader.line_num}"
+        raise InputError(f"{where}: not valid CSV ({error}). Mend that line's quotes.") from error
+    return rows
+
+
+def _text(path: Path) -> str:
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such captions file. Set captions to a CSV file or to null.") from error
     except OSError as error:
-        raise InputError(
-            f"{path}: cannot be read ({error.strerror}). Set captions to a CSV file, or to null."
-        ) from error
+        reason = f"cannot be read ({error.strerror})"
+        raise InputError(f"{path}: {reason}. Set captions to a CSV file or to null.") from error
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise InputError(f"{path}: line {line} is not UTF-8. Save the file as CSV UTF-8.") from error
 
 
 def _check_header(path: Path, header: list[str]) -> None:
@@ -204,9 +205,9 @@ def _check_header(path: Path, header: list[str]) -> None:
     if missing:
         found = ", ".join(header) if any(header) else "nothing"
         other = next((mark for mark in (";", "\t") if len(header) == 1 and mark in header[0]), None)
-        hint = f" The columns are separated by {other!r}; save with commas." if other else ""
+        hint = f" Its columns are separated by {other!r}: save with commas." if other else ""
         raise InputError(
-            f"{path}: column {' and '.join(missing)} is missing, the first line has {found}.{hint} "
+            f"{path}: no column {' and no column '.join(missing)}; the first line has {found}.{hint} "
             f"Make that line `{','.join(COLUMNS)}`."
         )
     twice = [column for column in COLUMNS if header.count(column) > 1]

@@ -13,6 +13,7 @@ from vitpeel.errors import InputError
 
 # Smaller ones are tracking pixels and broken exports; image processors take a side of 3 for the channels.
 MIN_SIDE = 8
+_PLAIN_MODES = ("RGB", "L", "P", "1")  # become RGB with nothing lost or guessed
 _ORIENTATION = 0x0112  # the EXIF tag
 _REMEDY = "Replace it and run `snakemake` again."
 # What Pillow's readers raise on damaged files of various formats.
@@ -172,12 +173,8 @@ def _to_rgb(image: Image.Image, path: Path) -> tuple[Image.Image, str]:
         layer = image.convert("RGBA")
         white = Image.new("RGBA", layer.size, "white")
         return Image.alpha_composite(white, layer).convert("RGB"), "transparency laid over white"
-    return image.convert("RGB"), "" if image.mode in (
-        "RGB",
-        "L",
-        "P",
-        "1",
-    ) else f"converted from {image.mode}"
+    note = f"converted from {image.mode}" if image.mode not in _PLAIN_MODES else ""
+    return image.convert("RGB"), note
 
 
 def _what_it_is(path: Path) -> str:

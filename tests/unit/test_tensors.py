@@ -1,0 +1,142 @@
+"""Tensors are streamed to disk and read lazily; safetensors' own readers agree with what is there."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import small_disk
+from safetensors.numpy import load_file
+
+from vitpeel.errors import InputError, ProvenanceError
+from vitpeel.provenance import Provenance
+from vitpeel.tensors import TensorSpec, TensorWriter, open_tensors, write_tensors
+
+FLOAT32 = Provenance(checkpoint="c0ffee", dtype="float32")
+IDS = ("a", "b", "c", "d", "e")
+
+
+def write_in_batches(path: Path, tensors: dict[str, np.ndarray], cuts: Sequence[int]) -> None:
+    specs = {name: TensorSpec(array.shape, str(array.dtype)) for name, array in tensors.items()}
+    with TensorWriter(path, specs, FLOAT32, IDS) as writer:
+        for start, stop in zip([0, *cuts], [*cuts, len(IDS)], strict=True):
+            for name, array in tensors.items():
+                writer.append(name, array[start:stop])
+
+
+@pytest.fixture
+def tensors() -> dict[str, np.ndarray]:
+    numbers = np.random.default_rng(0)
+    return {
+        "attention": numbers.normal(size=(5, 3, 2, 7)).astype("float16"),
+        "residuals": numbers.normal(size=(5, 4, 7, 3)).astype("float32"),
+    }
+
+
+@pytest.mark.parametrize("cuts", [(), (2,), (1, 2, 3, 4), (0, 5)])
+def test_rows_in_any_batches_are_the_arrays_to_safetensors_own_reader(
+    tmp_path: Path, tensors: dict[str, np.ndarray], cuts: Sequence[int]
+) -> None:
+    path = tmp_path / "shard.safetensors"
+    write_in_batches(path, tensors, cuts)
+    for name, array in load_file(path).items():
+        assert array.dtype == tensors[name].dtype
+        np.testing.assert_array_equal(array, tensors[name])
+    whole = tmp_path / "whole.safetensors"
+    write_tensors(whole, tensors, FLOAT32, IDS)
+    assert path.read_bytes() == whole.read_bytes()
+
+
+def test_lazy_reading(tmp_path: Path, tensors: dict[str, np.ndarray]) -> None:
+    path = tmp_path / "shard.safetensors"
+    write_tensors(path, tensors, FLOAT32, IDS)
+    with open_tensors(path, expect=Provenance(dtype="float32")) as file:
+        assert file.names == ("attention", "residuals") and file.image_ids == IDS
+        assert file.provenance == FLOAT32 and file.shape("residuals") == (5, 4, 7, 3)
+        np.testing.assert_array_equal(file.rows("residuals", 1, 3), tensors["residuals"][1:3])
+        np.testing.assert_array_equal(file.rows("attention"), tensors["attention"])
+        with pytest.raises(InputError, match="holds attention, residuals, not heads"):
+            file.rows("heads")
+
+
+def test_torch_tensors_and_bfloat16(tmp_path: Path) -> None:
+    import torch
+
+    path = tmp_path / "shard.safetensors"
+    z = torch.randn(5, 4, 3).bfloat16()
+    with TensorWriter(path, {"residuals": TensorSpec((5, 4, 3), "bfloat16")}, FLOAT32, IDS) as writer:
+        writer.append("residuals", z[:2].transpose(1, 2).contiguous().transpose(1, 2))
+        writer.append("residuals", z[2:].requires_grad_())
+    with open_tensors(path, framework="pt") as file:
+        assert torch.equal(file.rows("residuals"), z)
+
+
+@pytest.mark.parametrize(
+    ("rows", "complaint"),
+    [
+        (np.zeros((1, 2), "float64"), "float64"),
+        (np.zeros((1, 3), "float32"), r"\(1, 3\)"),
+        (np.zeros((6, 2), "float32"), "row 6 of 5"),
+        (np.zeros((4, 2), "float32"), "4 of 5"),
+    ],
+)
+def test_wrong_or_missing_rows_publish_nothing(tmp_path: Path, rows: np.ndarray, complaint: str) -> None:
+    path = tmp_path / "shard.safetensors"
+    writer = TensorWriter(path, {"z": TensorSpec((5, 2), "float32")}, FLOAT32)
+    with pytest.raises(ValueError, match=complaint), writer:
+        writer.append("z", rows)
+    assert not list(tmp_path.iterdir())
+
+
+def test_image_ids_must_be_as_many_as_rows(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="2 image ids"):
+        TensorWriter(tmp_path / "z.safetensors", {"z": TensorSpec((5, 2), "float32")}, FLOAT32, ["a", "b"])
+
+
+def test_another_origin_and_damage_are_refused(tmp_path: Path, tensors: dict[str, np.ndarray]) -> None:
+    path = tmp_path / "shard.safetensors"
+    with pytest.raises(InputError, match="no such file"), open_tensors(path):
+        pass
+    write_tensors(path, tensors, FLOAT32, IDS)
+    expected = Provenance(checkpoint="c0ffee", dtype="float16")
+    complaint = r"shard\.safetensors: made with dtype float32, but this run has float16"
+    with pytest.raises(ProvenanceError, match=complaint), open_tensors(path, expect=expected):
+        pass
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(InputError, match=r"not a readable safetensors file .* Delete it"), open_tensors(path):
+        pass
+
+
+def test_a_disk_too_small_from_the_start_and_one_that_fills_up(
+    tmp_path: Path,
+) -> None:
+    code = """
+from pathlib import Path
+import numpy as np
+from vitpeel.errors import VitpeelError
+from vitpeel.provenance import Provenance
+from vitpeel.tensors import TensorSpec, TensorWriter, open_tensors, write_tensors
+write_tensors(Path("kept.safetensors"), {"z": np.arange(6.0).reshape(2, 3)}, Provenance())
+def shard(rows, between):
+    specs = {"z": TensorSpec((rows, 1000), "float64")}
+    with TensorWriter(Path("shard.safetensors"), specs, Provenance()) as writer:
+        for _ in range(rows):
+            between()
+            writer.append("z", np.zeros((1, 1000)))
+def fill():
+    with open("filler", "ab") as handle:
+        handle.write(bytes(20_000))
+for rows, between in [(1000, lambda: print("a row")), (20, fill)]:
+    try:
+        shard(rows, between)
+    except VitpeelError as error:
+        print(error)
+with open_tensors(Path("kept.safetensors")) as file:
+    print(file.rows("z").sum(), sorted(p.name for p in Path().iterdir()))
+"""
+    early, late, kept = small_disk.run(code, tmp_path, "size=256k").splitlines()
+    assert early.startswith(
+        "shard.safetensors: needs 0.008 GB and the disk has 0.000 GB left. Free some space"
+    )
+    assert late.startswith("shard.safetensors: the disk is full, nothing was written. Free some space for .")
+    assert kept == "15.0 ['filler', 'kept.safetensors']"
