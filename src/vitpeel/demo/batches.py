@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,10 @@ class Batch:
     labels: Tensor  # [B, words], padded with -100
     concepts: Tensor  # [B, concepts], 0 or 1
     owners: Tensor  # [B, 64], the object word that covers each patch, or BACKGROUND
+
+    def to(self, device: str) -> Batch:
+        """Return the batch on a device."""
+        return Batch(*(getattr(self, field.name).to(device) for field in fields(self)))
 
 
 class Scenes(Dataset[dict[str, Any]]):

@@ -50,7 +50,7 @@ def evaluate(losses: Losses, processor: InstructBlipProcessor, test: TestSet) ->
     """Caption the test pictures greedily and count."""
     losses.eval()
     found: list[str] = []
-    for pixels in test.pixels.split(50):
+    for pixels in test.pixels.to(losses.prompt.device).split(50):
         z = losses.model.vision_model(pixels).last_hidden_state
         prefix = losses.prefix(losses.queries(z))
         tokens = losses.model.language_model.generate(inputs_embeds=prefix, max_new_tokens=24, do_sample=False)

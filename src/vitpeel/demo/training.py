@@ -6,21 +6,22 @@ Several one-thread processes (or one GPU) each take a share of every batch and a
 from __future__ import annotations
 
 import csv
+import dataclasses
 import logging
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
+import torch.multiprocessing
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import InstructBlipForConditionalGeneration, InstructBlipProcessor
 
 from vitpeel.demo.architecture import DEPTH, QUERIES, WIDTH, build_model, build_processor, grow
 from vitpeel.demo.batches import BACKGROUND, CONCEPTS, Batch, Scenes, loader
-from vitpeel.demo.evaluation import Evaluation, evaluate, load_test
+from vitpeel.demo.evaluation import evaluate, load_test
 from vitpeel.demo.words import PROMPT
 
 log = logging.getLogger(__name__)
@@ -109,65 +110,88 @@ def _optimizer(losses: Losses) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.98))
 
 
-def _batches(glyphs: Path, processor: InstructBlipProcessor, seed: int, first: int, stage: Stage, rank: int,
-             ranks: int, workers: int) -> Iterator[Batch]:
-    examples = Scenes(glyphs, processor, seed, first + stage.images)
-    return iter(loader(examples, first, rank, ranks, BATCH // ranks, workers))
+def _deepen(losses: Losses | None, processor: InstructBlipProcessor, depth: int) -> Losses:
+    """Return the captioner at the depth of the next stage, with the auxiliary heads carried over."""
+    if losses is None:
+        return Losses(build_model(processor, depth), processor)
+    shallow = losses.model.config.vision_config.num_hidden_layers
+    if depth % shallow:
+        raise ValueError(f"a stage of {depth} blocks can not follow one of {shallow}: not a multiple")
+    deeper = Losses(grow(losses.model, processor, depth // shallow), processor)
+    heads = {name: value for name, value in losses.state_dict().items() if not name.startswith("model.")}
+    deeper.load_state_dict(heads, strict=False)
+    return deeper
 
 
-def train_rank(rank: int, ranks: int, demo: Path, out: Path, seed: int, recipe: tuple[Stage, ...], port: int,
-               workers: int = 1) -> None:
-    """Train as process `rank` of `ranks`; rank 0 evaluates and writes `out`.
+@dataclass(frozen=True)
+class Run:
+    """Where and how to train."""
 
-    Parameters
-    ----------
-    demo
-        Folder with `glyphs/` and the test pictures `whoops/`.
-    out
-        Folder for `curve.csv`, and after each stage the captioner as `stage-<depth>/`.
+    demo: Path  # folder with glyphs/ and the test pictures whoops/
+    out: Path  # gets curve.csv and captioner/
+    seed: int
+    recipe: tuple[Stage, ...] = RECIPE
+    processes: int = 2
+    evaluate_every: int = EVALUATE_EVERY
+    port: int = 29511  # where the processes meet, on the loopback address
+
+
+def train(run: Run) -> None:
+    """Train by the recipe and write `<out>/captioner/` and `<out>/curve.csv`.
+
+    On a GPU one process does all the work; without one, `run.processes` of one thread each share every batch.
     """
+    run.out.mkdir(parents=True, exist_ok=True)
+    (run.out / "curve.csv").unlink(missing_ok=True)
+    if torch.cuda.is_available() or run.processes == 1:
+        _train_rank(0, run, 1)
+    else:
+        torch.multiprocessing.spawn(_train_rank, args=(run, run.processes), nprocs=run.processes)
+
+
+def _train_rank(rank: int, run: Run, ranks: int) -> None:
+    """Train as process `rank` of `ranks`; rank 0 evaluates and writes."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     if ranks > 1:
-        dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=ranks)
+        dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{run.port}", rank=rank, world_size=ranks)
         torch.set_num_threads(1)
-    torch.manual_seed(seed)
+    torch.manual_seed(run.seed)
     processor = build_processor()
-    test = load_test(demo / "whoops", processor) if rank == 0 else None
-    model, losses, first, started = None, None, 0, time.monotonic()
-    for stage in recipe:
-        heads = {} if losses is None else {k: v for k, v in losses.state_dict().items() if k[:6] != "model."}
-        shallow = model
-        if shallow is None:
-            model = build_model(processor, stage.depth)
-        elif stage.depth != shallow.config.vision_config.num_hidden_layers:
-            model = grow(shallow, processor, stage.depth // shallow.config.vision_config.num_hidden_layers)
-        losses = Losses(model, processor)
-        losses.load_state_dict(heads, strict=False)
-        losses.train()
-        optimizer = _optimizer(losses)
-        parameters = list(losses.parameters())
-        for step, batch in enumerate(_batches(demo / "glyphs", processor, seed, first, stage, rank, ranks, workers)):
+    test = load_test(run.demo / "whoops", processor) if rank == 0 else None
+    losses: Losses | None = None
+    first, started = 0, time.monotonic()
+    for stage in run.recipe:
+        losses = _deepen(losses, processor, stage.depth).to(device).train()
+        examples = Scenes(run.demo / "glyphs", processor, run.seed, first + stage.images)
+        optimizer, parameters = _optimizer(losses), list(losses.parameters())
+        for step, batch in enumerate(loader(examples, first, rank, ranks, BATCH // ranks, workers=1)):
             for group in optimizer.param_groups:
                 group["lr"] = _rate(stage, step)
-            loss = losses(batch, stage.auxiliary)
+            loss = losses(batch.to(device), stage.auxiliary)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             _average_gradients(parameters, ranks)
             nn.utils.clip_grad_norm_(parameters, 1.0)
             optimizer.step()
-            seen = first + (step + 1) * BATCH
-            if test is not None and (step + 1) % EVALUATE_EVERY == 0:
-                _record(out, seen, stage, float(loss), evaluate(losses, processor, test), time.monotonic() - started)
-                save(model, processor, out / f"stage-{stage.depth}")
+            if test is not None and (step + 1) % run.evaluate_every == 0:
+                row = {
+                    "images": first + (step + 1) * BATCH,
+                    "depth": stage.depth,
+                    "loss": round(loss.item(), 4),
+                    **dataclasses.asdict(evaluate(losses, processor, test)),
+                    "seconds": round(time.monotonic() - started),
+                }
+                _append(run.out / "curve.csv", row)
         first += stage.images
-        if rank == 0:
-            save(model, processor, out / f"stage-{stage.depth}")
+    if rank == 0 and losses is not None:
+        save(losses.model, processor, run.out / "captioner")
+    if ranks > 1:
+        dist.destroy_process_group()
 
 
-def _record(out: Path, seen: int, stage: Stage, loss: float, result: Evaluation, seconds: float) -> None:
-    row = {"images": seen, "depth": stage.depth, "loss": round(loss, 4), "right_objects": result.right_objects,
-           "exact": result.exact, "seconds": round(seconds)}
+def _append(path: Path, row: dict[str, float]) -> None:
     log.info("%s", row)
-    path = out / "curve.csv"
     fresh = not path.exists()
     with path.open("a", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=list(row))
@@ -178,6 +202,6 @@ def _record(out: Path, seen: int, stage: Stage, loss: float, result: Evaluation,
 
 def save(model: InstructBlipForConditionalGeneration, processor: InstructBlipProcessor, folder: Path) -> None:
     """Write the captioner as `save_pretrained` does, in half precision."""
-    half = {k: v.to(torch.float16) for k, v in model.state_dict().items()}
+    half = {name: value.to(torch.float16) for name, value in model.state_dict().items()}
     model.save_pretrained(folder, state_dict=half)
     processor.save_pretrained(folder)
