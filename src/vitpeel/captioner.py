@@ -1,0 +1,111 @@
+"""Z^l -> sentences (section 3.5): readout, Q-Former with the prompt, T5 with the prompt, in large batches.
+
+A row is the stream of one picture at one layer of one variant; the captioner does not care which. It reads
+rows from any iterable, from a sweep or from a cache of residuals, as it has room for them, so memory does
+not grow with their number.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+from vitpeel.decoding import GRAIN, Sentence, decode
+from vitpeel.t5 import T5
+
+if TYPE_CHECKING:
+    from vitpeel.config import Decoding
+
+Key = TypeVar("Key", bound=Hashable)
+
+# Bitwise equal rows come from variants of one picture, so they are near each other; this many are remembered.
+REMEMBERED = 65_536
+
+
+@dataclass(frozen=True)
+class Caption(Generic[Key]):
+    """A row's caption; tokens counts word pieces without the end; truncated where max_new_tokens cut it."""
+
+    key: Key
+    text: str
+    tokens: int
+    truncated: bool
+
+
+@dataclass(frozen=True)
+class Captioner:
+    """The parts of a captioner behind the trunk.
+
+    readout: [n, tokens, width] -> same, what is done to Z^l first; queries: [n, tokens, width] -> [n, q,
+    d_model], Q-Former and projection, which knows the prompt; prompt: [S, d_model], the embedded T5 prompt
+    with room for the queries where image is True ([S]); speak: word numbers -> text.
+    """
+
+    readout: Callable[[Tensor], Tensor]
+    queries: Callable[[Tensor], Tensor]
+    prompt: Tensor
+    image: Tensor
+    t5: T5
+    speak: Callable[[Iterable[int]], str]
+
+    def encode(self, z: Tensor) -> Tensor:
+        """Z^l to the T5 encoder's output.  [n, tokens, width] -> [n, S, d_model]."""
+        count = len(z)
+        if count < GRAIN:  # fewer rows would be rounded differently: see decoding.GRAIN
+            z = torch.cat([z, z[-1:].expand(GRAIN - count, -1, -1)])
+        x = self.prompt.repeat(len(z), 1, 1)
+        x[:, self.image] = self.queries(self.readout(z)).to(x.dtype)
+        return self.t5.encode(x)[:count]
+
+    @torch.inference_mode()
+    def caption(
+        self, rows: Iterable[tuple[Key, Tensor]], decoding: Decoding, batch: int
+    ) -> Iterator[Caption[Key]]:
+        """Caption rows of (key, Z [tokens, width]); captions come in the rows' order.
+
+        batch: rows decoded at a time. Bitwise equal rows are decoded once. Neither the batch nor the order
+        changes a caption.
+        """
+        incoming = iter(rows)
+        waiting: deque[tuple[Key, list[Sentence]]] = (
+            deque()
+        )  # rows read so far, each with the place for its sentence
+        known: OrderedDict[bytes, list[Sentence]] = OrderedDict()
+        places: list[list[Sentence]] = []
+
+        def encoded(count: int) -> Tensor:
+            distinct: list[Tensor] = []
+            while len(distinct) < count and (row := next(incoming, None)) is not None:
+                key, z = row
+                digest = _digest(z)
+                if digest not in known:
+                    known[digest] = []
+                    places.append(known[digest])
+                    distinct.append(z)
+                    if len(known) > REMEMBERED:
+                        known.popitem(last=False)
+                waiting.append((key, known[digest]))
+            if not distinct:
+                return self.prompt.new_empty(0, *self.prompt.shape)
+            return self.encode(torch.stack(distinct).to(self.prompt.device))
+
+        for number, sentence in decode(self.t5, encoded, decoding, batch):
+            places[number].append(sentence)
+            while waiting and waiting[0][1]:
+                yield self._caption(*waiting.popleft())
+        yield from (self._caption(key, place) for key, place in waiting)
+
+    def _caption(self, key: Key, place: list[Sentence]) -> Caption[Key]:
+        (sentence,) = place
+        return Caption(key, self.speak(sentence.words), len(sentence.words), sentence.truncated)
+
+
+def _digest(z: Tensor) -> bytes:
+    """Equal for bitwise equal streams.  z: [tokens, width]."""
+    return blake2b(z.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes(), digest_size=16).digest()

@@ -1,0 +1,60 @@
+"""Load a checkpoint and hand out its parts: preprocessing, the trunk, and the captioner behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from torch import Tensor
+
+    from vitpeel.captioner import Captioner
+    from vitpeel.trunk import Trunk
+
+Kind = Literal["instructblip"]
+DType = Literal["float32", "float16", "bfloat16"]
+Device = Literal["auto", "cpu", "cuda"]
+Readout = Literal["post_layernorm", "none"]
+
+
+@dataclass(frozen=True)
+class Model:
+    """The parts of a checkpoint.
+
+    preprocess: RGB pictures -> [batch, 3, height, width] on the model's device and in its precision;
+    preprocessing: the settings of that step as JSON, for provenance; grid: patches down and across a
+    picture.
+    """
+
+    trunk: Trunk
+    captioner: Captioner
+    preprocess: Callable[[Sequence[Image]], Tensor]
+    preprocessing: str
+    grid: tuple[int, int]
+
+
+def load(
+    kind: Kind,
+    checkpoint: Path,
+    *,
+    prompt: str,
+    dtype: DType = "float32",
+    device: Device = "auto",
+    readout: Readout = "post_layernorm",
+) -> Model:
+    """Load a checkpoint folder.
+
+    prompt: given to Q-Former and T5 alike; readout: what is done to Z^l before it is captioned.
+
+    Raises InputError, one line, if the folder is not such a checkpoint or its weights are missing or of
+    another shape.
+    """
+    match kind:
+        case "instructblip":
+            # imported here: it takes transformers, hence ten seconds
+            from vitpeel.models import instructblip
+
+            return instructblip.load(checkpoint, prompt=prompt, dtype=dtype, device=device, readout=readout)
