@@ -11,6 +11,7 @@ import shutil
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from io import BufferedReader
 from math import prod
 from pathlib import Path
 from types import TracebackType
@@ -128,7 +129,10 @@ class TensorWriter:
         self._written[name] = done + len(rows)
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         """Publish the file if every row was written; leave nothing behind otherwise."""
         with self._stack:
@@ -149,7 +153,7 @@ class TensorWriter:
 def _raw(rows: Any) -> memoryview:
     """The bytes of a numpy array or torch tensor, C order."""
     if isinstance(rows, np.ndarray):
-        return np.ascontiguousarray(rows).reshape(-1).view(np.uint8).data
+        return rows.reshape(-1).view(np.uint8).data
     import torch  # here only: a torch tensor was passed, so it is loaded already
 
     raw: np.ndarray = rows.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
@@ -157,7 +161,10 @@ def _raw(rows: Any) -> memoryview:
 
 
 def write_tensors(
-    path: Path, tensors: Mapping[str, Any], provenance: Provenance, image_ids: Sequence[str] = ()
+    path: Path,
+    tensors: Mapping[str, Any],
+    provenance: Provenance,
+    image_ids: Sequence[str] = (),
 ) -> None:
     """Write whole tensors (numpy or torch, at least one axis each) at once."""
     specs = {n: TensorSpec(tuple(t.shape), str(t.dtype).removeprefix("torch.")) for n, t in tensors.items()}
@@ -168,30 +175,46 @@ def write_tensors(
 
 @dataclass(frozen=True)
 class TensorFile:
-    """An open safetensors file; nothing is read until `rows` asks for it."""
+    """An open safetensors file; nothing is read until `rows` asks for it, and nothing read is kept."""
 
     path: Path
     provenance: Provenance | None
     image_ids: tuple[str, ...]
-    handle: Any
+    specs: Mapping[str, TensorSpec]
+    _starts: Mapping[str, int]  # of each tensor, in bytes from the file's
+    _file: BufferedReader
+    _framework: str
 
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the tensors, sorted."""
-        return tuple(sorted(self.handle.keys()))
+        return tuple(sorted(self.specs))
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Shape of tensor `name`."""
-        return tuple(self._slice(name).get_shape())
+        return self._spec(name).shape
 
     def rows(self, name: str, start: int = 0, stop: int | None = None) -> Any:
         """Rows [start, stop) of the first axis of tensor `name`, in the framework chosen at opening."""
-        return self._slice(name)[start : self.shape(name)[0] if stop is None else stop]
+        spec = self._spec(name)
+        start, stop, _ = slice(start, stop).indices(spec.shape[0])
+        shape = (max(0, stop - start), *spec.shape[1:])
+        # Read, not mapped: mapped pages count as the job's memory, which would then grow with the file.
+        data = bytearray(shape[0] * spec.row_bytes)
+        self._file.seek(self._starts[name] + start * spec.row_bytes)
+        if self._file.readinto(data) != len(data):
+            raise InputError(f"{self.path}: ends inside {name}. {_remedy(self.path)}")
+        if self._framework == "numpy":
+            return np.frombuffer(data, dtype=spec.dtype).reshape(shape)
+        import torch  # here only: torch tensors were asked for
 
-    def _slice(self, name: str) -> Any:
-        if name not in self.names:
+        kind = getattr(torch, spec.dtype)
+        return torch.frombuffer(data, dtype=kind).reshape(shape) if data else torch.empty(shape, dtype=kind)
+
+    def _spec(self, name: str) -> TensorSpec:
+        if name not in self.specs:
             raise InputError(f"{self.path}: holds {', '.join(self.names)}, not {name}. {_remedy(self.path)}")
-        return self.handle.get_slice(name)
+        return self.specs[name]
 
 
 @contextlib.contextmanager
@@ -206,16 +229,23 @@ def open_tensors(
     if not path.is_file():
         raise InputError(f"{path}: no such file. Run `snakemake` to make it.")
     try:
-        opened = safe_open(path, framework=framework)
+        with safe_open(path, framework="numpy"):  # checks the header against the file
+            pass
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path}: not a readable safetensors file ({error}). {_remedy(path)}") from error
-    with opened as handle:
-        metadata = handle.metadata() or {}
+    with path.open("rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        header = json.loads(file.read(length))
+        metadata = header.pop("__metadata__", {})
         text = metadata.get(origin.KEY)
         found = None if text is None else Provenance.from_json(text, path)
         if expect is not None:
             origin.verify(path, found, expect)
-        yield TensorFile(path, found, tuple(json.loads(metadata.get("image_ids", "[]"))), handle)
+        names = {code: name for name, (code, _) in _DTYPES.items()}
+        specs = {n: TensorSpec(tuple(entry["shape"]), names[entry["dtype"]]) for n, entry in header.items()}
+        starts = {n: 8 + length + entry["data_offsets"][0] for n, entry in header.items()}
+        image_ids = tuple(json.loads(metadata.get("image_ids", "[]")))
+        yield TensorFile(path, found, image_ids, specs, starts, file, framework)
 
 
 def _gigabytes(size: int) -> str:

@@ -29,7 +29,11 @@ class Model(pydantic.BaseModel):
 def test_equal_settings_have_one_text_whatever_holds_them() -> None:
     plain = {"folder": "a/b", "beams": 5}
     text = '{"beams":5,"folder":"a/b"}'
-    for settings in (plain, Decoding(5, Path("a/b")), Model(beams=5, folder=Path("a/b"))):
+    for settings in (
+        plain,
+        Decoding(5, Path("a/b")),
+        Model(beams=5, folder=Path("a/b")),
+    ):
         assert canonical(settings) == text
     assert canonical({"x": frozenset({3, 1})}) == '{"x":[1,3]}'
     with pytest.raises(TypeError, match="object"):
@@ -42,7 +46,9 @@ def checkpoint(tmp_path: Path) -> Path:
     folder.mkdir()
     (folder / "config.json").write_text('{"hidden_size": 96}')
     (folder / "README.md").write_text("words")
-    save_file({"a": np.zeros(30_000), "b": np.zeros(30_000)}, folder / "model.safetensors")
+    save_file(
+        {"a": np.zeros(30_000), "b": np.zeros(30_000)}, folder / "model.safetensors"
+    )
     return folder
 
 
@@ -68,6 +74,9 @@ def test_the_fingerprint_follows_what_computes_and_nothing_else(
         assert fingerprint(checkpoint) != before
         poke(weights, middle)
     assert fingerprint(checkpoint) == before
+    poke(weights, header + 50_000)  # outside the samples
+    assert (fingerprint(checkpoint) != before) == bool(read_whole)
+    poke(weights, header + 50_000)
     (checkpoint / "config.json").write_text('{"hidden_size": 97}')
     assert fingerprint(checkpoint) != before
 
@@ -81,7 +90,9 @@ def test_a_checkpoint_folder_without_weights(checkpoint: Path) -> None:
         "which are not loaded). Save the model there with `save_pretrained`, or "
         "set model.checkpoint to another folder."
     )
-    with pytest.raises(InputError, match=r"nowhere: no such checkpoint folder\. Set model\.checkpoint"):
+    with pytest.raises(
+        InputError, match=r"nowhere: no such checkpoint folder\. Set model\.checkpoint"
+    ):
         fingerprint(checkpoint / "nowhere")
 
 
@@ -90,16 +101,23 @@ def test_truncated_weights_and_other_files_of_that_name(checkpoint: Path) -> Non
     size = weights.stat().st_size
     weights.write_bytes(weights.read_bytes()[:200_000])
     with pytest.raises(
-        InputError, match=rf"model\.safetensors: truncated, 200,000 of {size:,} bytes are there\."
+        InputError,
+        match=rf"model\.safetensors: truncated, 200,000 of {size:,} bytes are there\.",
     ):
         fingerprint(checkpoint)
     weights.write_bytes(weights.read_bytes()[:20])
     with pytest.raises(InputError, match="truncated inside its header"):
         fingerprint(checkpoint)
-    for content in (b"", b"short", struct.pack("<Q", 2) + b"[]", struct.pack("<Q", 4) + b"oops"):
+    for content in (
+        b"",
+        b"short",
+        struct.pack("<Q", 2) + b"[]",
+        struct.pack("<Q", 4) + b"oops",
+    ):
         weights.write_bytes(content)
         with pytest.raises(
-            InputError, match=r"model\.safetensors: not a safetensors file .* Copy or download"
+            InputError,
+            match=r"model\.safetensors: not a safetensors file .* Copy or download",
         ):
             fingerprint(checkpoint)
 
@@ -121,7 +139,11 @@ def test_metadata_round_trip_and_version(tmp_path: Path) -> None:
             {"checkpoint": "b" * 64},
             "made with checkpoint aaaaaaaaaaaa…, but this run has bbbbbbbbbbbb…",
         ),
-        ({}, {"dtype": "float16"}, "made with dtype unrecorded, but this run has float16"),
+        (
+            {},
+            {"dtype": "float16"},
+            "made with dtype unrecorded, but this run has float16",
+        ),
         (
             {"config": {"b": {"c": 1}}},
             {"config": {"b": {"d": 2}}},
@@ -132,16 +154,27 @@ def test_metadata_round_trip_and_version(tmp_path: Path) -> None:
             {"preprocessing": {"size": 224}},
             "made with preprocessing.size 64, but this run has 224",
         ),
-        ({"config": "abc"}, {"config": "abd"}, "made with config abc, but this run has abd"),
+        (
+            {"config": "abc"},
+            {"config": "abd"},
+            "made with config abc, but this run has abd",
+        ),
     ],
 )
 def test_each_field_is_compared(found: dict, expected: dict, message: str) -> None:
     def made(fields: dict) -> Provenance:
-        return Provenance(**{k: json.dumps(v) if isinstance(v, dict) else v for k, v in fields.items()})
+        return Provenance(
+            **{
+                k: json.dumps(v) if isinstance(v, dict) else v
+                for k, v in fields.items()
+            }
+        )
 
     with pytest.raises(ProvenanceError) as caught:
         verify(Path("results/x.parquet"), made(found), made(expected))
-    assert str(caught.value).startswith(f"results/x.parquet: {message}. Delete it (`rm results/x.parquet`)")
+    assert str(caught.value).startswith(
+        f"results/x.parquet: {message}. Delete it (`rm results/x.parquet`)"
+    )
 
 
 def test_what_does_not_apply_is_not_compared() -> None:

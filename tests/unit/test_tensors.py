@@ -1,5 +1,9 @@
 """Tensors are streamed to disk and read lazily; safetensors' own readers agree with what is there."""
 
+import json
+import struct
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -47,6 +51,22 @@ def test_rows_in_any_batches_are_the_arrays_to_safetensors_own_reader(
     assert path.read_bytes() == whole.read_bytes()
 
 
+def test_every_tensor_starts_at_a_multiple_of_its_element_size(tmp_path: Path) -> None:
+    path = tmp_path / "mixed.safetensors"
+    mixed = {
+        "cut": np.ones((5, 3), "bool"),
+        "z": np.ones((5, 3), "float64"),
+        "map": np.ones((5, 3), "float16"),
+    }
+    write_tensors(path, mixed, FLOAT32)
+    data = path.read_bytes()
+    (length,) = struct.unpack("<Q", data[:8])
+    header = json.loads(data[8 : 8 + length])
+    for name, array in mixed.items():
+        assert (8 + length + header[name]["data_offsets"][0]) % array.itemsize == 0
+        np.testing.assert_array_equal(load_file(path)[name], array)
+
+
 def test_lazy_reading(tmp_path: Path, tensors: dict[str, np.ndarray]) -> None:
     path = tmp_path / "shard.safetensors"
     write_tensors(path, tensors, FLOAT32, IDS)
@@ -57,6 +77,40 @@ def test_lazy_reading(tmp_path: Path, tensors: dict[str, np.ndarray]) -> None:
         np.testing.assert_array_equal(file.rows("attention"), tensors["attention"])
         with pytest.raises(InputError, match="holds attention, residuals, not heads"):
             file.rows("heads")
+
+
+@pytest.mark.parametrize(("start", "stop"), [(0, 0), (3, None), (-2, None), (4, 99), (3, 1)])
+def test_rows_are_cut_as_python_cuts(
+    tmp_path: Path, tensors: dict[str, np.ndarray], start: int, stop: int | None
+) -> None:
+    write_tensors(tmp_path / "shard.safetensors", tensors, FLOAT32, IDS)
+    with open_tensors(tmp_path / "shard.safetensors") as file:
+        for name, array in tensors.items():
+            np.testing.assert_array_equal(file.rows(name, start, stop), array[start:stop])
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
+    code = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from vitpeel.provenance import Provenance
+from vitpeel.tensors import TensorSpec, TensorWriter, open_tensors
+path, row = Path(sys.argv[1]), np.ones((1, 2**19), "float32")
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+before = peak()
+with TensorWriter(path, {"z": TensorSpec((100, 2**19), "float32")}, Provenance()) as writer:
+    for _ in range(100):
+        writer.append("z", row)
+with open_tensors(path) as file:
+    total = sum(float(file.rows("z", i, i + 1).sum()) for i in range(100))
+print(total == 100 * 2**19, peak() - before)
+"""
+    command = [sys.executable, "-c", code, str(tmp_path / "z.safetensors")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    right, grown = done.stdout.split()
+    assert right == "True" and float(grown) < 40  # MiB, for a file of 200
 
 
 def test_torch_tensors_and_bfloat16(tmp_path: Path) -> None:
@@ -90,7 +144,12 @@ def test_wrong_or_missing_rows_publish_nothing(tmp_path: Path, rows: np.ndarray,
 
 def test_image_ids_must_be_as_many_as_rows(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="2 image ids"):
-        TensorWriter(tmp_path / "z.safetensors", {"z": TensorSpec((5, 2), "float32")}, FLOAT32, ["a", "b"])
+        TensorWriter(
+            tmp_path / "z.safetensors",
+            {"z": TensorSpec((5, 2), "float32")},
+            FLOAT32,
+            ["a", "b"],
+        )
 
 
 def test_another_origin_and_damage_are_refused(tmp_path: Path, tensors: dict[str, np.ndarray]) -> None:
@@ -100,10 +159,16 @@ def test_another_origin_and_damage_are_refused(tmp_path: Path, tensors: dict[str
     write_tensors(path, tensors, FLOAT32, IDS)
     expected = Provenance(checkpoint="c0ffee", dtype="float16")
     complaint = r"shard\.safetensors: made with dtype float32, but this run has float16"
-    with pytest.raises(ProvenanceError, match=complaint), open_tensors(path, expect=expected):
+    with (
+        pytest.raises(ProvenanceError, match=complaint),
+        open_tensors(path, expect=expected),
+    ):
         pass
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(InputError, match=r"not a readable safetensors file .* Delete it"), open_tensors(path):
+    with (
+        pytest.raises(InputError, match=r"not a readable safetensors file .* Delete it"),
+        open_tensors(path),
+    ):
         pass
 
 
