@@ -163,6 +163,10 @@ class T5:
         """x: [R, n, d_model] -> [R, n, (1 or 3) * H * D]."""
         return F.linear(self._norm(x, layer.norm), layer.qkv)
 
+    def _split(self, x: Tensor, parts: int) -> Tensor:
+        """x: [R, n, parts * H * D] -> [R, n, parts, H, D]."""
+        return x.view(*x.shape[:-1], parts, self.heads, -1)
+
     def _attend(
         self, x: Tensor, query: Tensor, key_value: Tensor, bias: Tensor | None, layer: Attention
     ) -> Tensor:
