@@ -1,12 +1,28 @@
-"""Code run where the disk is really full or really read-only: a tmpfs in a mount namespace of its own."""
+"""Code run where the disk is really full or read-only (a tmpfs of its own) or where permissions count."""
 
+import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
 import pytest
+
+
+@contextmanager
+def without_privileges() -> Iterator[None]:
+    """Root ignores permissions: act as nobody meanwhile."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
 
 
 @cache
@@ -14,7 +30,10 @@ def mounts() -> bool:
     """Whether this machine lets an unprivileged process mount in a namespace of its own."""
     unshare = shutil.which("unshare")
     trial = "mount -t tmpfs -o size=64k tmpfs /mnt"
-    return unshare is not None and subprocess.run([unshare, "-rm", "sh", "-c", trial]).returncode == 0
+    return (
+        unshare is not None
+        and subprocess.run([unshare, "-rm", "sh", "-c", trial], capture_output=True).returncode == 0
+    )
 
 
 def run(code: str, folder: Path, options: str) -> str:

@@ -1,6 +1,5 @@
 """Nothing partial under the real name: full disk, read-only folder, size limit, a kill."""
 
-import os
 import resource
 import signal
 import subprocess
@@ -15,21 +14,6 @@ import small_disk
 
 from vitpeel.atomic import atomic
 from vitpeel.errors import VitpeelError
-
-NOBODY = 65534
-
-
-@contextmanager
-def without_privileges() -> Iterator[None]:
-    """Root ignores permissions: act as nobody meanwhile."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
 
 
 @contextmanager
@@ -78,7 +62,7 @@ def test_read_only_folder() -> None:
         folder.parent.chmod(0o755)
         folder.chmod(0o555)
         target = folder / "scores.parquet"
-        with pytest.raises(VitpeelError) as caught, without_privileges(), atomic(target):
+        with pytest.raises(VitpeelError) as caught, small_disk.without_privileges(), atomic(target):
             pytest.fail("the folder was writable")
         assert not list(folder.iterdir())
         folder.chmod(0o755)

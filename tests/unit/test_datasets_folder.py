@@ -1,9 +1,11 @@
 """A folder of pictures becomes one table; broken ones are skipped, a faulty captions file is refused."""
 
 import logging
+import tempfile
 from pathlib import Path
 
 import pytest
+import small_disk
 from PIL import Image
 
 from vitpeel import tables
@@ -128,12 +130,30 @@ def test_what_else_lies_in_the_folder_is_left_out_and_said(folder: Path) -> None
     )
 
 
+def test_the_captions_file_may_lie_among_the_pictures(folder: Path) -> None:
+    inside = captions(folder, "image_id,caption\n1,a car\n2,a car\n3,a car\n").rename(folder / "captions.csv")
+    assert index(folder, inside).notes == ()
+    assert index(folder).notes == (f"{folder}: no pictures by their names, left out: captions.csv",)
+
+
+def test_a_folder_that_may_not_be_listed() -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        Path(name).chmod(0o755)
+        folder = Path(name, "pictures")
+        folder.mkdir(0o300)
+        complaint = r"pictures: may not be listed\. Allow it \(`chmod u\+rx "
+        with pytest.raises(InputError, match=complaint), small_disk.without_privileges():
+            index(folder)
+
+
 def test_the_limit_counts_usable_pictures(folder: Path) -> None:
     (folder / "1.jpg").write_text("")
     found = index(folder, limit=1)
     assert [p.image_id for p in found.pictures] == ["2"] and len(found.skipped) == 1
     assert found.notes == (f"{folder}: the first 1 usable of 3 pictures, as the limit asks",)
     assert index(folder, limit=2).notes == ()
+    with pytest.raises(ValueError, match="at least 1"):
+        index(folder, limit=0)
 
 
 def test_pictures_that_share_a_stem_keep_their_suffix(folder: Path) -> None:

@@ -44,7 +44,9 @@ def index(folder: Path, captions: Path | None = None, limit: int | None = None) 
     used is skipped and named, in the log too; no usable one or a faulty captions file is an `InputError`.
     """
     folder = Path(folder)
-    files, notes = _candidates(folder)
+    if limit is not None and limit < 1:
+        raise ValueError(f"limit must be at least 1, not {limit}")
+    files, notes = _candidates(folder, captions)
     ids = _image_ids(files)
     references = read_captions(Path(captions), ids) if captions is not None else {}
     entries: list[Entry] = []
@@ -105,7 +107,7 @@ def read_captions(path: Path, ids: Mapping[Path, str]) -> dict[str, tuple[str, .
     return {image_id: tuple(sentences) for image_id, sentences in references.items()}
 
 
-def _candidates(folder: Path) -> tuple[list[Path], list[str]]:
+def _candidates(folder: Path, captions: Path | None) -> tuple[list[Path], list[str]]:
     """Files that are pictures by their names, sorted; remarks on what else lies there."""
     if not folder.is_dir():
         what = "is a file, not a folder" if folder.exists() else "no such folder"
@@ -113,8 +115,15 @@ def _candidates(folder: Path) -> tuple[list[Path], list[str]]:
     files: list[Path] = []
     subfolders: list[str] = []
     others: list[str] = []
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith("."):
+    try:
+        found = sorted(folder.iterdir())
+    except PermissionError as error:
+        remedy = f"Allow it (`chmod u+rx {folder}`) and run `snakemake` again."
+        raise InputError(f"{folder}: may not be listed. {remedy}") from error
+    for path in found:
+        if path.name.startswith(".") or (
+            captions is not None and path.absolute() == Path(captions).absolute()
+        ):
             continue
         if path.is_dir():
             subfolders.append(path.name)
