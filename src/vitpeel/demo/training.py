@@ -19,7 +19,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import InstructBlipForConditionalGeneration, InstructBlipProcessor
 
-from vitpeel.demo.architecture import DEPTH, QUERIES, WIDTH, build_model, build_processor, grow
+from vitpeel.demo.architecture import (
+    DEPTH,
+    QUERIES,
+    WIDTH,
+    build_model,
+    build_processor,
+    grow,
+)
 from vitpeel.demo.batches import BACKGROUND, CONCEPTS, Batch, Scenes, loader
 from vitpeel.demo.evaluation import evaluate, load_test
 from vitpeel.demo.words import PROMPT
@@ -40,8 +47,8 @@ class Stage:
 
 
 RECIPE: tuple[Stage, ...] = (
-    Stage(depth=13, images=480_000, rate=1.5e-3, warmup=400, decay=0.15, auxiliary=1.0),
-    Stage(depth=DEPTH, images=200_000, rate=8e-4, warmup=200, decay=0.4, auxiliary=0.5),
+    Stage(depth=13, images=240_000, rate=1.5e-3, warmup=400, decay=0.0, auxiliary=1.0),
+    Stage(depth=DEPTH, images=160_000, rate=8e-4, warmup=200, decay=0.5, auxiliary=0.5),
 )
 BATCH = 64  # examples a step, over all processes
 EVALUATE_EVERY = 250  # steps
@@ -89,8 +96,8 @@ class Losses(nn.Module):
 def _rate(stage: Stage, step: int) -> float:
     """Return the learning rate of a step: warm-up, plateau, linear decay to a twentieth."""
     steps = stage.images // BATCH
-    into_decay = max(0.0, (step - (1 - stage.decay) * steps) / max(1.0, stage.decay * steps))
-    return stage.rate * min(1.0, (step + 1) / stage.warmup) * (1 - 0.95 * min(1.0, into_decay))
+    into_decay = (step - (1 - stage.decay) * steps) / max(1.0, stage.decay * steps)
+    return stage.rate * min(1.0, (step + 1) / stage.warmup) * (1 - 0.95 * min(1.0, max(0.0, into_decay)))
 
 
 def _average_gradients(parameters: list[nn.Parameter], ranks: int) -> None:
@@ -111,16 +118,13 @@ def _optimizer(losses: Losses) -> torch.optim.AdamW:
 
 
 def _deepen(losses: Losses | None, processor: InstructBlipProcessor, depth: int) -> Losses:
-    """Return the captioner at the depth of the next stage, with the auxiliary heads carried over."""
+    """Return the captioner at the depth of the next stage; the auxiliary heads begin anew."""
     if losses is None:
         return Losses(build_model(processor, depth), processor)
     shallow = losses.model.config.vision_config.num_hidden_layers
     if depth % shallow:
         raise ValueError(f"a stage of {depth} blocks can not follow one of {shallow}: not a multiple")
-    deeper = Losses(grow(losses.model, processor, depth // shallow), processor)
-    heads = {name: value for name, value in losses.state_dict().items() if not name.startswith("model.")}
-    deeper.load_state_dict(heads, strict=False)
-    return deeper
+    return Losses(grow(losses.model, processor, depth // shallow), processor)
 
 
 @dataclass(frozen=True)
