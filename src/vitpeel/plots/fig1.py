@@ -237,7 +237,7 @@ def _panels(
 
 
 def _arrange(count: int, width: float, height: float, gap: float, aspect: float) -> tuple[int, int]:
-    """Return the columns and rows that show `count` pictures largest, with room for a name and a caption each."""
+    """Return the columns and rows that show `count` pictures largest, names and captions included."""
 
     def size(rows: int) -> float:
         wide = (width + gap) / ceil(count / rows) - gap

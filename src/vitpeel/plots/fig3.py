@@ -146,21 +146,24 @@ def _upper_panel(axes: Axes, upper: pd.DataFrame) -> None:
     room = (highest - lowest) or 0.1
     axes.set_ylim(lowest - 0.32 * room, highest + 0.2 * room)  # numbers go above and below the band
     axes.grid(axis="y", color=style.RULE, linewidth=0.5, alpha=0.6)
-    if upper["pictures"].min() > 1:
-        start, digits = upper.iloc[0], _digits(upper)
+    digits, start, end = _digits(upper), upper.iloc[0], upper.iloc[-1]
+    several = start["pictures"] > 1
+    if several:
         between = (
             f"{start['gain']:+.{digits}f} [{start['gain_low']:+.{digits}f}, {start['gain_high']:+.{digits}f}]"
         )
-        words = f"layer {first} to the last, paired:\n{between}"
+        words = f"layer {first} to the last, paired:\n{between}".replace("-", "\N{MINUS SIGN}")
         axes.text(0.98, 0.03, words, transform=axes.transAxes, ha="right", va="bottom", fontsize=style.SMALL)
-    for row in (upper.iloc[0], upper.iloc[-1]):
+    below = not several and start["mean"] < end["mean"]  # a rising line without a band would run through it
+    for row, side, inwards in ((start, "left", -5), (end, "right", 5)):
+        under = below and row is start
         axes.annotate(
-            f"{row['mean']:.{_digits(upper)}f}",
+            f"{row['mean']:.{digits}f}",
             (row["layer"], row["high"]),
-            xytext=(0, 3),
+            xytext=(inwards, -5 if under else 4),
             textcoords="offset points",
-            ha="center",
-            va="bottom",
+            ha=side,
+            va="top" if under else "bottom",
             fontsize=style.SMALL,
             fontweight="bold",
             color=style.BLUE,
