@@ -2,8 +2,10 @@
 
 Chooses exactly as transformers' `generate` does for one row with `do_sample=False` and
 `early_stopping=False`: repetition penalty first (on logits when greedy, on log-probabilities with beams),
-then the minimum length; finished beams are ranked by the length penalty. Every row has its own age, so a
-batch mixes rows that have just begun with rows about to end, and a rambling row holds nobody up.
+then the minimum length; finished beams are ranked by the length penalty.
+
+Every row has its own age, so one batch holds rows that have just begun beside rows about to end. The few
+that ramble past the batch's span are set aside and finished together, so that they hold nobody up.
 
 Shapes: R slots, each free or decoding one row, B beams, T steps, S source tokens, V words.
 """
@@ -15,6 +17,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from vitpeel.t5 import T5, Cache
@@ -22,9 +25,8 @@ from vitpeel.t5 import T5, Cache
 if TYPE_CHECKING:
     from vitpeel.config import Decoding
 
-# Attention spans grow in steps of GRAIN and a batch never has fewer slots: below that the CPU's matrix
-# kernels round a row differently according to what else is in its batch, and captions would hang on their
-# neighbours.
+# A batch has at least this many slots, and its span is a multiple of it: with less, the CPU's matrix kernels
+# round a row differently according to what else is in its batch, and captions would hang on their neighbours.
 GRAIN = 16
 NEVER = -1.0e9
 
@@ -45,22 +47,38 @@ def decode(
     encoded(n): the next n rows of encoder output, [n, S, d_model], fewer than n only when there are no more.
     slots: how many rows are decoded at a time; rows are fetched when a quarter of the slots is free.
     """
-    first = encoded(slots)
-    if not len(first):
+    arrivals = encoded(slots)
+    if not len(arrivals):
         return
-    batch = Batch.empty(t5, max(slots, GRAIN), settings.beams, first.shape[1])
-    batch.admit(t5, first)
-    more = len(first) == slots
+    batch = Batch.empty(t5, max(slots, GRAIN), settings.beams, arrivals.shape[1])
+    batch.admit(t5, arrivals)
+    more = len(arrivals) == slots
+    ramblers: list[Batch] = []
     while more or batch.busy:
-        wanted = slots - batch.busy
-        if more and wanted >= max(1, slots // 4):
-            arrivals = encoded(wanted)
+        free = slots - batch.busy
+        if more and free >= max(1, slots // 4):
+            arrivals = encoded(free)
             batch.admit(t5, arrivals)
-            more = len(arrivals) == wanted
+            more = len(arrivals) == free
         if not more:
             batch.narrow()
-        if batch.busy:
-            yield from batch.advance(t5, settings)
+        yield from batch.advance(t5, settings)
+        ramblers += batch.outgrown()
+        if sum(rambler.busy for rambler in ramblers) >= slots:
+            yield from _finish(t5, ramblers, settings)
+            ramblers = []
+    if ramblers:
+        yield from _finish(t5, ramblers, settings)
+
+
+def _finish(t5: T5, ramblers: list[Batch], settings: Decoding) -> Iterator[tuple[int, Sentence]]:
+    """Decode rows of the same age to their end."""
+    batch = Batch.joined(ramblers)
+    while batch.busy:
+        batch.narrow()
+        if batch.oldest == batch.span:
+            batch.lengthen(t5.start)
+        yield from batch.advance(t5, settings)
 
 
 @dataclass
@@ -68,13 +86,10 @@ class Batch:
     """R slots and all that decoding them needs, overwritten in place."""
 
     row: Tensor  # [R] number of the row in the slot, -1 when free
-    age: Tensor  # [R] words chosen so far
-    words: (
-        Tensor  # [R, B, T] what each beam has said: the start, `age` words, then the start again as filling
-    )
-    ancestors: Tensor  # [R, B, T] the beam that wrote step t of this beam's past, -1 where there is none
+    age: Tensor  # [R] words chosen so far, at most T
+    words: Tensor  # [R, B, T + 1] what each beam has said: the start, `age` words, then the start as filling
     scores: Tensor  # [R, B] log-probability of each beam
-    ended_words: Tensor  # [R, B, T] the best sentences that have ended, best first
+    ended_words: Tensor  # [R, B, T + 1] the best sentences that have ended, best first
     ended_scores: Tensor  # [R, B] their log-probability over length ** length_penalty
     ended: Tensor  # [R, B] whether there is such a sentence
     cache: Cache
@@ -82,96 +97,114 @@ class Batch:
     busy: int = 0
     oldest: int = 0
 
+    @property
+    def span(self) -> int:
+        """T, the age up to which there is room."""
+        return self.words.shape[2] - 1
+
     @classmethod
     def empty(cls, t5: T5, rows: int, beams: int, source_tokens: int) -> Batch:
-        """All slots free."""
+        """All slots free, T one grain."""
         new = t5.embedding.new_zeros
         return cls(
             row=new(rows, dtype=torch.int64) - 1,
             age=new(rows, dtype=torch.int64),
-            words=new((rows, beams, GRAIN), dtype=torch.int64) + t5.start,
-            ancestors=new((rows, beams, GRAIN), dtype=torch.int8) - 1,
+            words=new((rows, beams, GRAIN + 1), dtype=torch.int64) + t5.start,
             scores=new((rows, beams), dtype=torch.float32),
-            ended_words=new((rows, beams, GRAIN), dtype=torch.int64) + t5.start,
+            ended_words=new((rows, beams, GRAIN + 1), dtype=torch.int64) + t5.start,
             ended_scores=new((rows, beams), dtype=torch.float32),
             ended=new((rows, beams), dtype=torch.bool),
-            cache=t5.empty_cache(rows, beams, GRAIN, source_tokens),
+            cache=t5.empty_cache(rows, beams, GRAIN * beams, source_tokens),
         )
+
+    @classmethod
+    def joined(cls, batches: list[Batch]) -> Batch:
+        """One batch of all their slots; they must agree in T."""
+        tensors = {name: torch.cat([getattr(b, name) for b in batches]) for name in batches[0]._tensors()}
+        cache = Cache.joined([batch.cache for batch in batches])
+        busy = sum(batch.busy for batch in batches)
+        oldest = max(batch.oldest for batch in batches)
+        return cls(**tensors, cache=cache, busy=busy, oldest=oldest)
 
     def admit(self, t5: T5, encoded: Tensor) -> None:
         """Put new rows into free slots.  encoded: [n, S, d_model], n at most the number of free slots."""
         count = len(encoded)
+        if not count:
+            return
         slots = (self.row < 0).nonzero()[:count, 0]
         self.row[slots] = torch.arange(self.arrived, self.arrived + count, device=slots.device)
         self.age[slots] = 0
         self.words[slots] = t5.start
-        self.ancestors[slots] = -1
-        # all beams begin alike: only the first may speak, or they would say the same thing five times
+        # all beams begin alike: only the first may speak, or they would all say the same
         self.scores[slots] = NEVER
         self.scores[slots, 0] = 0.0
         self.ended_words[slots] = t5.start
         self.ended_scores[slots] = NEVER
         self.ended[slots] = False
-        for source, new in zip(self.cache.source, t5.source(encoded), strict=True):
-            source[slots] = new
+        self.cache.admit(slots, t5.source(encoded))
         self.arrived += count
         self.busy += count
 
-    def narrow(self) -> None:
-        """Halve the slots while at most half of them are busy: for the end, when nobody waits for a slot."""
-        size = len(self.row)
-        while size // 2 >= max(self.busy, GRAIN):
-            size //= 2
-        if size < len(self.row):
-            self._select((self.row < 0).int().argsort(stable=True)[:size])
-
     def advance(self, t5: T5, settings: Decoding) -> Iterator[tuple[int, Sentence]]:
         """One word more for every busy slot; hands out the rows that finish by it and frees their slots."""
-        if self.oldest + 2 > self.words.shape[-1]:
-            self._lengthen(t5.start)
-        rows, beams, _ = self.words.shape
-        span = -(-(self.oldest + 1) // GRAIN) * GRAIN
-        now = self.age[:, None, None].expand(-1, beams, 1)
-        self.ancestors.scatter_(
-            2, now, torch.arange(beams, device=now.device).to(torch.int8)[:, None].expand(rows, -1, 1)
-        )
-        logits = t5.step(
-            self.words.gather(2, now).squeeze(2), self.age, self.ancestors[..., :span], self.cache
-        )
-        choose = _choose_greedily if beams == 1 else _choose_beams
-        finished = choose(self, logits.float(), span, t5.end, settings) & (self.row >= 0)
-        self.oldest += 1
-        if finished.any():
-            slots = finished.nonzero()[:, 0]
-            best = self.ended_words[slots, 0, 1:].tolist()
-            for row, age, words in zip(self.row[slots].tolist(), self.age[slots].tolist(), best, strict=True):
-                yield row, _sentence(words[:age], t5.end)
-            self.row[slots] = -1
-            self.busy -= len(slots)
+        last_words = self.words.gather(2, self.age[:, None, None].expand_as(self.words[..., :1])).squeeze(2)
+        logits = t5.step(last_words, self.age, self.cache)
+        choose = _choose_greedily if last_words.shape[1] == 1 else _choose_beams
+        over = choose(self, logits.float(), t5.end, settings) & (self.row >= 0)
+        slots = over.nonzero()[:, 0]
+        best = self.ended_words[slots, 0, 1:].tolist()
+        for row, age, words in zip(self.row[slots].tolist(), self.age[slots].tolist(), best, strict=True):
+            yield row, _sentence(words[:age], t5.end)
+        self._free(slots)
+
+    def outgrown(self) -> list[Batch]:
+        """Rows that have filled the span and are not over, taken out of their slots; one batch or none."""
+        slots = (self.age == self.span).nonzero()[:, 0]
+        if not len(slots):
+            return []
+        taken = self._selected(slots)
+        self._free(slots)
+        return [taken]
+
+    def narrow(self) -> None:
+        """Drop free slots once a quarter is free: for the end, when no row waits for one."""
+        size = max(-(-self.busy // GRAIN), 1) * GRAIN
+        if size <= len(self.row) * 3 // 4:
+            kept = self._selected((self.row < 0).int().argsort(dim=0, stable=True)[:size])
+            self.__dict__.update(kept.__dict__)
+
+    def lengthen(self, start: int) -> None:
+        """One grain more of T."""
+        self.words = F.pad(self.words, (0, GRAIN), value=start)
+        self.ended_words = F.pad(self.ended_words, (0, GRAIN), value=start)
+        self.cache.drop_dead(GRAIN * self.words.shape[1], GRAIN)
+
+    def _free(self, slots: Tensor) -> None:
+        """Free slots keep being computed, at age 0, and never chosen."""
+        self.busy -= int((self.row[slots] >= 0).sum())
+        self.row[slots] = -1
         self.age[self.row < 0] = 0
+        self.cache.clear(self.row < 0)
         self.oldest = int(self.age.max())
 
-    def _select(self, slots: Tensor) -> None:
-        """Keep these slots alone."""
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, Tensor):
-                setattr(self, field.name, value[slots])
-        self.cache = Cache(
-            [own[slots] for own in self.cache.own], [source[slots] for source in self.cache.source]
+    def _selected(self, slots: Tensor) -> Batch:
+        """A copy of these slots alone."""
+        tensors = {name: getattr(self, name)[slots] for name in self._tensors()}
+        cache = self.cache.selected(slots)
+        busy = int((tensors["row"] >= 0).sum())
+        return Batch(
+            **tensors, cache=cache, arrived=self.arrived, busy=busy, oldest=int(tensors["age"].max())
         )
 
-    def _lengthen(self, start: int) -> None:
-        """Double T."""
-        self.words = torch.cat([self.words, torch.full_like(self.words, start)], dim=2)
-        self.ancestors = torch.cat([self.ancestors, torch.full_like(self.ancestors, -1)], dim=2)
-        self.ended_words = torch.cat([self.ended_words, torch.full_like(self.ended_words, start)], dim=2)
-        self.cache.own = [torch.cat([own, torch.zeros_like(own)], dim=1) for own in self.cache.own]
+    @classmethod
+    def _tensors(cls) -> list[str]:
+        """Names of the fields with one entry a slot, the cache apart."""
+        return [field.name for field in fields(cls)[:7]]
 
 
-def _choose_greedily(batch: Batch, logits: Tensor, span: int, end: int, settings: Decoding) -> Tensor:
+def _choose_greedily(batch: Batch, logits: Tensor, end: int, settings: Decoding) -> Tensor:
     """The likeliest word for every slot; whether its sentence is over, [R].  logits: [R, 1, V]."""
-    word = _constrain(logits, batch, span, end, settings).argmax(-1)
+    word = _constrain(logits, batch, end, settings).argmax(-1)
     batch.age = batch.age + 1
     batch.words.scatter_(2, batch.age[:, None, None], word[..., None])
     batch.ended_words = batch.words
@@ -179,10 +212,10 @@ def _choose_greedily(batch: Batch, logits: Tensor, span: int, end: int, settings
     return over
 
 
-def _choose_beams(batch: Batch, logits: Tensor, span: int, end: int, settings: Decoding) -> Tensor:
+def _choose_beams(batch: Batch, logits: Tensor, end: int, settings: Decoding) -> Tensor:
     """The best B continuations of every slot; whether its search is over, [R].  logits: [R, B, V]."""
     _, beams, vocabulary = logits.shape
-    totals = _constrain(logits.log_softmax(-1), batch, span, end, settings) + batch.scores[..., None]
+    totals = _constrain(logits.log_softmax(-1), batch, end, settings) + batch.scores[..., None]
     # twice as many as beams: at most B of them end, so B remain to go on with
     totals, flat = totals.flatten(1).topk(2 * beams)
     parent, word = flat // vocabulary, flat % vocabulary
@@ -204,7 +237,7 @@ def _choose_beams(batch: Batch, logits: Tensor, span: int, end: int, settings: D
 
     batch.scores, place = (totals + ends * NEVER).topk(beams)
     batch.words = _pick(candidates, place)
-    batch.ancestors = _pick(batch.ancestors, parent.gather(1, place))
+    batch.cache.past = _pick(batch.cache.past, parent.gather(1, place))
 
     # over when B sentences have ended and even the best open beam, were it to end now, would not beat the
     # worst of them
@@ -213,15 +246,14 @@ def _choose_beams(batch: Batch, logits: Tensor, span: int, end: int, settings: D
     return over
 
 
-def _constrain(scores: Tensor, batch: Batch, span: int, end: int, settings: Decoding) -> Tensor:
+def _constrain(scores: Tensor, batch: Batch, end: int, settings: Decoding) -> Tensor:
     """The repetition penalty, for which the start counts as said, then no end before min_new_tokens.
 
     scores, returned: [R, B, V].
     """
-    said = batch.words[..., :span]
-    score = scores.gather(2, said)
+    score = scores.gather(2, batch.words)
     penalty = settings.repetition_penalty
-    scores = scores.scatter(2, said, torch.where(score < 0, score * penalty, score / penalty))
+    scores = scores.scatter(2, batch.words, torch.where(score < 0, score * penalty, score / penalty))
     scores[..., end].masked_fill_((batch.age < settings.min_new_tokens)[:, None], -torch.inf)
     return scores
 

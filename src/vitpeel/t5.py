@@ -1,11 +1,11 @@
 """T5 written out for decoding: the encoder once a row, then steps for all beams of all rows together.
 
 Follows transformers' `T5ForConditionalGeneration` term by term and shares its parameters. What it adds is a
-cache that fits beam search: keys and values of a step stay where they were written, and a beam is told
-which of them are its own ancestors' (`ancestors`), so nothing is copied when beams change places; the
-cross-attention's keys and values exist once a row.
+cache that fits beam search: a key stays where it was written, and each beam is told which keys are of its own
+past, so nothing moves when beams change places; keys of a past that no beam has any more are dropped now and
+then; keys and values of the source exist once a row, whatever the number of beams.
 
-Shapes: R rows, B beams, S source tokens, T steps of the cache, H heads, D = d_kv, V words.
+Shapes: R rows, B beams, S source tokens, K keys, H heads, D = d_kv, V words.
 """
 
 from __future__ import annotations
@@ -13,11 +13,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": F.relu,
+    "gelu": F.gelu,
+    "gelu_new": partial(F.gelu, approximate="tanh"),
+}
 
 
 @dataclass(frozen=True)
@@ -61,13 +69,55 @@ class DecoderBlock:
 
 @dataclass
 class Cache:
-    """Keys and values, one tensor a decoder block, overwritten in place.
+    """Keys and values of R rows, overwritten in place; own and source hold one tensor a decoder block."""
 
-    own: [R, T, B, 2, H, D], by the step that wrote them; source: [R, S, 2, H, D], shared by a row's beams.
-    """
+    own: list[Tensor]  # [R, K, 2, H, D] of the words said so far, by any beam
+    source: list[Tensor]  # [R, S, 2, H, D]
+    step: Tensor  # [R, K] the step that wrote the key
+    past: Tensor  # [R, B, K] whether the key is of the beam's past
+    used: Tensor  # [R] keys written
 
-    own: list[Tensor]
-    source: list[Tensor]
+    @classmethod
+    def joined(cls, caches: list[Cache]) -> Cache:
+        """All their rows; they must agree in K."""
+        own, source = (
+            [torch.cat(block) for block in zip(*parts, strict=True)]
+            for parts in ([cache.own for cache in caches], [cache.source for cache in caches])
+        )
+        step, past, used = (
+            torch.cat([getattr(cache, name) for cache in caches]) for name in ("step", "past", "used")
+        )
+        return cls(own, source, step, past, used)
+
+    def selected(self, rows: Tensor) -> Cache:
+        """A copy of these rows alone."""
+        own, source = ([block[rows] for block in blocks] for blocks in (self.own, self.source))
+        return Cache(own, source, self.step[rows], self.past[rows], self.used[rows])
+
+    def admit(self, rows: Tensor, source: list[Tensor]) -> None:
+        """Begin anew in these rows.  source: as `T5.source` gives it."""
+        self.clear(rows)
+        for old, new in zip(self.source, source, strict=True):
+            old[rows] = new
+
+    def clear(self, rows: Tensor) -> None:
+        """Forget what was said in these rows."""
+        self.past[rows] = False
+        self.used[rows] = 0
+
+    def drop_dead(self, room: int, grain: int) -> None:
+        """Keep the keys of somebody's past, in their order, and make room for more; K is a multiple of grain."""
+        alive = self.past.any(1)
+        self.used = alive.sum(1)
+        size = -(-(int(self.used.max()) + room) // grain) * grain
+        order = F.pad((~alive).int().argsort(dim=1, stable=True), (0, max(0, size - alive.shape[1])))[
+            :, :size
+        ]
+        written = torch.arange(size, device=order.device) < self.used[:, None]
+        self.step = self.step.gather(1, order)
+        self.past = self.past.gather(2, order[:, None].expand(-1, self.past.shape[1], -1)) & written[:, None]
+        rows = torch.arange(len(order), device=order.device)[:, None]
+        self.own = [own[rows, order] for own in self.own]
 
 
 @dataclass(frozen=True)
@@ -93,10 +143,9 @@ class T5:
 
     def encode(self, x: Tensor) -> Tensor:
         """Embedded source tokens, none padding, to the encoder's output.  x, returned: [R, S, d_model]."""
-        bias = self.position_bias(
-            self.encoder_bias, torch.arange(x.shape[1], device=x.device), x.shape[1], bidirectional=True
-        )
-        bias = bias.transpose(0, 1)[None].to(self.embedding.dtype)
+        positions = torch.arange(x.shape[1], device=x.device)
+        bias = self.position_bias(self.encoder_bias, positions - positions[:, None], bidirectional=True)
+        bias = bias.permute(2, 0, 1)[None]
         for block in self.encoder:
             qkv = self._split(self._project(x, block.self_attention), 3)
             x = self._attend(x, qkv[:, :, 0], qkv[:, :, 1:], bias, block.self_attention)
@@ -107,53 +156,47 @@ class T5:
         """Keys and values for cross-attention, one a decoder block.  [R, S, d_model] -> [R, S, 2, H, D]."""
         return [self._split(F.linear(encoded, block.cross_key_value), 2) for block in self.decoder]
 
-    def empty_cache(self, rows: int, beams: int, steps: int, source_tokens: int) -> Cache:
-        """A cache of zeros for R rows, B beams, T steps and S source tokens."""
+    def empty_cache(self, rows: int, beams: int, keys: int, source_tokens: int) -> Cache:
+        """A cache for R rows of B beams, with room for K keys a row and for S source tokens."""
+        new = self.embedding.new_zeros
         d_kv = self.decoder[0].cross_attention.qkv.shape[0] // self.heads
-        own = (rows, steps, beams, 2, self.heads, d_kv)
-        source = (rows, source_tokens, 2, self.heads, d_kv)
-        blocks = range(len(self.decoder))
         return Cache(
-            [self.embedding.new_zeros(own) for _ in blocks],
-            [self.embedding.new_zeros(source) for _ in blocks],
+            own=[new((rows, keys, 2, self.heads, d_kv)) for _ in self.decoder],
+            source=[new((rows, source_tokens, 2, self.heads, d_kv)) for _ in self.decoder],
+            step=new((rows, keys), dtype=torch.int64),
+            past=new((rows, beams, keys), dtype=torch.bool),
+            used=new(rows, dtype=torch.int64),
         )
 
-    def step(self, words: Tensor, age: Tensor, ancestors: Tensor, cache: Cache) -> Tensor:
-        """Feed each beam its last word; scores of the next.  Writes the step's keys and values at `age`.
+    def step(self, words: Tensor, age: Tensor, cache: Cache) -> Tensor:
+        """Feed each beam its last word; scores of the next.  Writes the step's keys, each into its beam's past.
 
-        words: [R, B]; age: [R], how many words the row has been fed before; ancestors: [R, B, T], the beam
-        whose keys of step t are beam b's past (itself at `age`), -1 where there are none; returned: logits
-        [R, B, V].
+        words: [R, B]; age: [R], how many words the row was fed before; returned: logits [R, B, V].
         """
-        rows, _, steps = ancestors.shape
-        mask = self._past(age, ancestors)
-        slot = torch.arange(rows, device=age.device) * cache.own[0].shape[1] + age
+        key = cache.used[:, None] + torch.arange(words.shape[1], device=words.device)
+        cache.used = cache.used + words.shape[1]
+        cache.step.scatter_(1, key, age[:, None].expand_as(key))
+        cache.past.scatter_(2, key[..., None], True)
+        bias = self.position_bias(self.decoder_bias, cache.step - age[:, None], bidirectional=False)
+        mask = torch.where(cache.past[:, None], bias.transpose(1, 2)[:, :, None], -math.inf)
+        place = (torch.arange(len(key), device=key.device)[:, None] * cache.step.shape[1] + key).flatten()
+
         x = F.embedding(words, self.embedding)
         for block, own, source in zip(self.decoder, cache.own, cache.source, strict=True):
             qkv = self._split(self._project(x, block.self_attention), 3)
-            own.flatten(0, 1).index_copy_(0, slot, qkv[:, :, 1:])
-            past = own[:, :steps].flatten(1, 2)
-            x = self._attend(x, qkv[:, :, 0], past, mask, block.self_attention)
+            own.flatten(0, 1).index_copy_(0, place, qkv[:, :, 1:].flatten(0, 1))
+            x = self._attend(x, qkv[:, :, 0], own, mask, block.self_attention)
             query = self._split(self._project(x, block.cross_attention), 1)[:, :, 0]
             x = self._attend(x, query, source, None, block.cross_attention)
             x = self._feed_forward(x, block.feed_forward)
         return F.linear(self._norm(x, self.decoder_norm) * self.head_scale, self.head)
 
-    def position_bias(self, table: Tensor, queries: Tensor, keys: int, bidirectional: bool) -> Tensor:
-        """Relative position bias of queries at the given positions to keys 0..keys-1.
+    def position_bias(self, table: Tensor, distance: Tensor, bidirectional: bool) -> Tensor:
+        """Bias of attention by how far the key stands behind (-) or before (+) the query.
 
-        table: [buckets, H]; queries: [n]; returned: [n, H, keys].
+        table: [buckets, H]; distance: any shape; returned: [*distance.shape, H].
         """
-        distance = torch.arange(keys, device=queries.device) - queries[:, None]
-        return table[_bucket(distance, len(table), self.max_distance, bidirectional)].transpose(1, 2)
-
-    def _past(self, age: Tensor, ancestors: Tensor) -> Tensor:
-        """Position bias where a key is an ancestor's, -inf elsewhere: [R, H, B, T * B]."""
-        _, beams, steps = ancestors.shape
-        bias = self.position_bias(self.decoder_bias, age, steps, bidirectional=False)
-        own = ancestors[..., None] == torch.arange(beams, device=age.device, dtype=ancestors.dtype)
-        mask = torch.where(own[:, None], bias[:, :, None, :, None], -math.inf)
-        return mask.flatten(3).to(self.embedding.dtype)
+        return table[_bucket(distance, len(table), self.max_distance, bidirectional)]
 
     def _norm(self, x: Tensor, weight: Tensor) -> Tensor:
         """Root mean square norm, in float32 as T5 defines it.  x, returned: [..., d_model]."""
@@ -238,7 +281,7 @@ def from_transformers(model: Any) -> T5:
         head=model.lm_head.weight,
         head_scale=config.d_model**-0.5 if config.scale_decoder_outputs else 1.0,
         heads=config.num_heads,
-        activation=decoder.block[0].layer[2].DenseReluDense.act,
+        activation=ACTIVATIONS[config.dense_act_fn],
         gated=config.is_gated_act,
         max_distance=config.relative_attention_max_distance,
         eps=config.layer_norm_epsilon,

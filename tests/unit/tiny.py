@@ -21,7 +21,7 @@ from transformers import (
 )
 from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
 
-WORDS = """
+_WORDS = """
 a an the on in at of with under near behind two three large small old young red green blue white
 black giraffe zebra horse dog cat bear mouse bird duck owl fish whale crab snake frog turtle rabbit
 sheep goat pig cow car bus train truck boat plane rocket bike tractor taxi apple banana lemon grape
@@ -29,7 +29,8 @@ peach cherry carrot corn pizza burger bread cheese cake cup spoon knife chair be
 key bell drum guitar violin trumpet ball kite mountain beach desert forest street kitchen ocean sky
 snowy sandy animal vehicle fruit food instrument toy tool outdoors indoors picture photo describe
 what is this thing things standing sitting flying floating and
-""".split()
+"""
+WORDS = _WORDS.split()
 
 
 def processor(size: int, queries: int) -> InstructBlipProcessor:
