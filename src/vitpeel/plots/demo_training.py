@@ -34,8 +34,12 @@ def draw(curve: pd.DataFrame) -> Figure:
         for images, depth in _growths(curve):
             axes.axvline(images, color=style.MUTED, linewidth=0.8, linestyle=(0, (4, 3)))
             axes.annotate(
-                f"grown to {depth} blocks", (images, 1), xytext=(4, -10), textcoords="offset points",
-                fontsize=style.SMALL, color=style.MUTED,
+                f"grown to {depth} blocks",
+                (images, 1),
+                xytext=(4, -10),
+                textcoords="offset points",
+                fontsize=style.SMALL,
+                color=style.MUTED,
             )
         axes.set(ylim=(0, 1), xlim=(0, float(last["images"])))
         axes.set_xlabel("training pictures seen (thousands)")
