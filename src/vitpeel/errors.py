@@ -15,6 +15,11 @@ class VitpeelError(Exception):
 class ConfigError(VitpeelError):
     """A configuration that cannot be run: unknown key, wrong type, value out of range, missing file."""
 
+    def __init__(self, *faults: str) -> None:
+        """faults: one line each; all of them are the message."""
+        super().__init__("")
+        self.args = ("\n".join(" ".join(fault.split()) for fault in faults),)
+
 
 class InputError(VitpeelError):
     """Something the user brought cannot be read: a picture, a captions file, a checkpoint."""
