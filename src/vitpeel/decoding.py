@@ -13,8 +13,8 @@ Shapes: R slots, each free or decoding one row, B beams, T steps, S source token
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -76,7 +76,7 @@ def _finish(t5: T5, ramblers: list[Batch], settings: Decoding) -> Iterator[tuple
     batch = Batch.joined(ramblers)
     while batch.busy:
         batch.narrow()
-        if batch.oldest == batch.span:
+        if (batch.age == batch.span).any():
             batch.lengthen(t5.start)
         yield from batch.advance(t5, settings)
 
@@ -93,9 +93,12 @@ class Batch:
     ended_scores: Tensor  # [R, B] their log-probability over length ** length_penalty
     ended: Tensor  # [R, B] whether there is such a sentence
     cache: Cache
-    arrived: int = 0
-    busy: int = 0
-    oldest: int = 0
+    arrived: int = 0  # rows admitted so far
+
+    @property
+    def busy(self) -> int:
+        """Slots that are decoding a row."""
+        return int((self.row >= 0).sum())
 
     @property
     def span(self) -> int:
@@ -119,12 +122,14 @@ class Batch:
 
     @classmethod
     def joined(cls, batches: list[Batch]) -> Batch:
-        """One batch of all their slots; they must agree in T."""
-        tensors = {name: torch.cat([getattr(b, name) for b in batches]) for name in batches[0]._tensors()}
-        cache = Cache.joined([batch.cache for batch in batches])
-        busy = sum(batch.busy for batch in batches)
-        oldest = max(batch.oldest for batch in batches)
-        return cls(**tensors, cache=cache, busy=busy, oldest=oldest)
+        """One batch of all their slots, and of free ones up to a grain; they must agree in T and K."""
+        tensors: Any = {name: torch.cat([getattr(batch, name) for batch in batches]) for name in PER_SLOT}
+        batch = cls(**tensors, cache=Cache.joined([batch.cache for batch in batches]))
+        rows = len(batch.row)
+        if rows < GRAIN:
+            batch = batch._selected(torch.arange(GRAIN, device=batch.row.device) % rows)
+            batch._free(torch.arange(rows, GRAIN, device=batch.row.device))
+        return batch
 
     def admit(self, t5: T5, encoded: Tensor) -> None:
         """Put new rows into free slots.  encoded: [n, S, d_model], n at most the number of free slots."""
@@ -143,7 +148,6 @@ class Batch:
         self.ended[slots] = False
         self.cache.admit(slots, t5.source(encoded))
         self.arrived += count
-        self.busy += count
 
     def advance(self, t5: T5, settings: Decoding) -> Iterator[tuple[int, Sentence]]:
         """One word more for every busy slot; hands out the rows that finish by it and frees their slots."""
@@ -180,26 +184,19 @@ class Batch:
         self.cache.drop_dead(GRAIN * self.words.shape[1], GRAIN)
 
     def _free(self, slots: Tensor) -> None:
-        """Free slots keep being computed, at age 0, and never chosen."""
-        self.busy -= int((self.row[slots] >= 0).sum())
+        """Free slots keep being computed, always at age 0, and are never read."""
         self.row[slots] = -1
-        self.age[self.row < 0] = 0
-        self.cache.clear(self.row < 0)
-        self.oldest = int(self.age.max())
+        free = self.row < 0
+        self.age[free] = 0
+        self.cache.clear(free)
 
     def _selected(self, slots: Tensor) -> Batch:
         """A copy of these slots alone."""
-        tensors = {name: getattr(self, name)[slots] for name in self._tensors()}
-        cache = self.cache.selected(slots)
-        busy = int((tensors["row"] >= 0).sum())
-        return Batch(
-            **tensors, cache=cache, arrived=self.arrived, busy=busy, oldest=int(tensors["age"].max())
-        )
+        tensors: Any = {name: getattr(self, name)[slots] for name in PER_SLOT}
+        return Batch(**tensors, cache=self.cache.selected(slots), arrived=self.arrived)
 
-    @classmethod
-    def _tensors(cls) -> list[str]:
-        """Names of the fields with one entry a slot, the cache apart."""
-        return [field.name for field in fields(cls)[:7]]
+
+PER_SLOT = ("row", "age", "words", "scores", "ended_words", "ended_scores", "ended")
 
 
 def _choose_greedily(batch: Batch, logits: Tensor, end: int, settings: Decoding) -> Tensor:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 from transformers import (
     BertTokenizer,
     InstructBlipConfig,
@@ -141,3 +142,26 @@ def pictures(count: int, size: int = 32, seed: int = 0) -> torch.Tensor:
     generator = torch.Generator().manual_seed(seed)
     coarse = torch.randn(count, 3, 4, 4, generator=generator)
     return torch.nn.functional.interpolate(coarse, size=(size, size), mode="bicubic")
+
+
+PROMPT = "describe this picture"
+
+
+def generate(checkpoint: Any, tools: InstructBlipProcessor, pixels: torch.Tensor, settings: Any) -> list[str]:
+    """What the checkpoint's own `generate` says of each picture alone.  pixels: [n, 3, size, size]."""
+    text = tools(images=Image.new("RGB", (8, 8)), text=PROMPT, return_tensors="pt")
+    text.pop("pixel_values")
+    captions = []
+    for picture in pixels:
+        words = checkpoint.generate(
+            pixel_values=picture[None],
+            **text,
+            do_sample=False,
+            num_beams=settings.beams,
+            repetition_penalty=settings.repetition_penalty,
+            length_penalty=settings.length_penalty,
+            min_new_tokens=settings.min_new_tokens,
+            max_new_tokens=settings.max_new_tokens,
+        )
+        captions.append(tools.batch_decode(words, skip_special_tokens=True)[0].strip())
+    return captions

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,12 @@ from safetensors import SafetensorError
 from torch import Tensor
 from transformers import AutoConfig, InstructBlipForConditionalGeneration, InstructBlipProcessor
 from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
+from transformers.utils import logging as transformers_logging
 
-from vitpeel import t5
 from vitpeel.captioner import Captioner
 from vitpeel.errors import InputError
 from vitpeel.models import Device, DType, Model, Readout
+from vitpeel.models.t5 import t5_of
 from vitpeel.trunk import Block, Linear, Norm, Trunk
 
 
@@ -115,7 +117,7 @@ def captioner_of(
         queries=queries,
         prompt=model.get_input_embeddings()(text["input_ids"])[0],
         image=image,
-        t5=t5.from_transformers(model.language_model),
+        t5=t5_of(model.language_model),
         speak=speak,
     )
 
@@ -136,22 +138,42 @@ def _read_model(checkpoint: Path, dtype: torch.dtype) -> Any:
         config: Any = AutoConfig.from_pretrained(checkpoint, local_files_only=True)
         if config.model_type != "instructblip" or config.text_config.model_type != "t5":
             raise InputError(f"{checkpoint}: a {config.model_type}, but InstructBLIP with a T5 is needed")
-        loaded: Any = InstructBlipForConditionalGeneration.from_pretrained(
-            checkpoint,
-            config=config,
-            dtype=dtype,
-            use_safetensors=True,
-            local_files_only=True,
-            output_loading_info=True,
-        )
+        with _quiet():
+            loaded: Any = InstructBlipForConditionalGeneration.from_pretrained(
+                checkpoint,
+                config=config,
+                dtype=dtype,
+                use_safetensors=True,
+                local_files_only=True,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # reported below, by name
+            )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         reason = f"not readable as InstructBLIP: {error}"
         raise InputError(f"{checkpoint}: {reason}; copy the checkpoint again") from error
     model, report = loaded
+    if report["mismatched_keys"]:
+        name, found, wanted = min(report["mismatched_keys"])
+        shapes = f"{name} is {tuple(found)} in the weights but {tuple(wanted)} by config.json"
+        raise InputError(f"{checkpoint}: {shapes}; the two are not of one checkpoint, copy both again")
     if report["missing_keys"]:
         missing = f"{len(report['missing_keys'])} weights are missing, such as {min(report['missing_keys'])}"
         raise InputError(f"{checkpoint}: {missing}; copy the checkpoint again")
     return model.eval().requires_grad_(False)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No progress bars in the logs, and no advice about T5's tied head, which is read as it is."""
+    bars, level = transformers_logging.is_progress_bar_enabled(), transformers_logging.get_verbosity()
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(level)
+        if bars:
+            transformers_logging.enable_progress_bar()
 
 
 def _read_processor(checkpoint: Path) -> InstructBlipProcessor:

@@ -1,0 +1,120 @@
+"""Loading a checkpoint folder: what comes out, and what is refused in one line."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from vitpeel import models
+from vitpeel.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.save(tmp_path_factory.mktemp("saved"), tiny.config())
+
+
+@pytest.fixture
+def checkpoint(saved: Path, tmp_path: Path) -> Path:
+    """A copy to break."""
+    return Path(shutil.copytree(saved, tmp_path / "checkpoint"))
+
+
+def load(folder: Path, **changes: str) -> models.Model:
+    return models.load("instructblip", folder, **{"prompt": tiny.PROMPT, "device": "cpu", **changes})
+
+
+def refusal(folder: Path) -> str:
+    """The one line that refuses the folder."""
+    with pytest.raises(InputError) as refused:
+        load(folder)
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
+
+
+def test_pictures_become_what_the_checkpoints_processor_makes_of_them(saved: Path) -> None:
+    model = load(saved)
+    noise = np.random.default_rng(0).integers(0, 256, (2, 50, 70, 3), dtype=np.uint8)
+    pictures = [Image.fromarray(picture) for picture in noise]
+    expected = tiny.processor(32, 4)(images=pictures, text="a", return_tensors="pt")["pixel_values"]
+    assert torch.equal(model.preprocess(pictures), expected)
+    assert model.grid == (4, 4)
+    assert json.loads(model.preprocessing)["size"] == {"height": 32, "width": 32}
+
+
+def test_pictures_take_the_models_size_whatever_the_processor_says(checkpoint: Path) -> None:
+    """The published processor's default is 384 pixels, the model's pictures are 224."""
+    tiny.processor(48, 4).save_pretrained(checkpoint)
+    model = load(checkpoint)
+    assert model.preprocess([Image.new("RGB", (9, 9))]).shape == (1, 3, 32, 32)
+
+
+def test_precision_is_the_one_asked_for(saved: Path) -> None:
+    model = load(saved, dtype="bfloat16")
+    z = model.trunk.embed(model.preprocess([Image.new("RGB", (9, 9))]))
+    assert z.dtype == model.trunk.block(0, z).dtype == torch.bfloat16
+    assert model.captioner.encode(z).dtype == torch.bfloat16
+
+
+def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
+    assert f"{tmp_path / 'nowhere'}: no config.json" in refusal(tmp_path / "nowhere")
+
+
+def test_a_folder_without_weights_is_refused(checkpoint: Path) -> None:
+    (checkpoint / "model.safetensors").unlink()
+    assert f"{checkpoint}: no weights; put model.safetensors there" in refusal(checkpoint)
+
+
+def test_pickled_weights_are_refused(checkpoint: Path) -> None:
+    (checkpoint / "model.safetensors").rename(checkpoint / "pytorch_model.bin")
+    assert "only pytorch_model.bin, which may run code" in refusal(checkpoint)
+
+
+def test_weights_of_another_shape_are_refused(checkpoint: Path) -> None:
+    weights = load_file(checkpoint / "model.safetensors")
+    name = "vision_model.encoder.layers.1.mlp.fc1.weight"
+    save_file(
+        {**weights, name: weights[name][:-8].clone()}, checkpoint / "model.safetensors", {"format": "pt"}
+    )
+    expected = f"{checkpoint}: {name} is (40, 32) in the weights but (48, 32) by config.json"
+    assert expected in refusal(checkpoint)
+
+
+def test_a_missing_weight_is_refused(checkpoint: Path) -> None:
+    weights = load_file(checkpoint / "model.safetensors")
+    del weights["query_tokens"]
+    save_file(weights, checkpoint / "model.safetensors", {"format": "pt"})
+    assert "1 weights are missing, such as query_tokens" in refusal(checkpoint)
+
+
+def test_cut_off_weights_are_refused(checkpoint: Path) -> None:
+    weights = checkpoint / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    assert f"{checkpoint}: not readable as InstructBLIP" in refusal(checkpoint)
+
+
+def test_another_kind_of_model_is_refused(checkpoint: Path) -> None:
+    config = json.loads((checkpoint / "config.json").read_text())
+    (checkpoint / "config.json").write_text(json.dumps(config["text_config"]))
+    assert "a t5, but InstructBLIP with a T5 is needed" in refusal(checkpoint)
+
+
+def test_a_prompt_without_room_for_the_picture_is_refused(checkpoint: Path) -> None:
+    """transformers would caption every picture alike, and say nothing."""
+    tiny.processor(32, 3).save_pretrained(checkpoint)
+    message = refusal(checkpoint)
+    assert "3 image tokens in the prompt, but the model has 4 queries" in message
+    assert "processor_config.json" in message
+
+
+def test_a_missing_processor_is_refused(checkpoint: Path) -> None:
+    for path in checkpoint.iterdir():
+        if path.name not in ("config.json", "model.safetensors"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert "no usable processor" in refusal(checkpoint)
