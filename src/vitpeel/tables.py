@@ -1,5 +1,6 @@
 """The tables that flow between steps: one schema each, written whole with their origin, checked when read."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -91,6 +92,11 @@ def read_table(path: Path, schema: pa.Schema, expect: Provenance | None = None) 
     frame: pd.DataFrame = table.select(schema.names).to_pandas()
     nullable = {field.name: "Int16" for field in schema if field.nullable and field.type == pa.int16()}
     return frame.astype(nullable)
+
+
+def read_tables(paths: Sequence[Path], schema: pa.Schema, expect: Provenance | None = None) -> pd.DataFrame:
+    """Tables of one schema, one below the other; `expect` as for `read_table`."""
+    return pd.concat([read_table(path, schema, expect) for path in paths], ignore_index=True)
 
 
 def read_provenance(path: Path) -> Provenance | None:

@@ -1,0 +1,62 @@
+"""What every layer says (section 3.5)."""
+
+
+localrules:
+    merge_captions,
+
+
+rule caption_layers:
+    message:
+        f"Caption all {DEPTH} layers of {{wildcards.dataset}} (shard {{wildcards.shard}})"
+    input:
+        residuals=(
+            "results/{run}/activations/{dataset}/residuals-{shard}.safetensors"
+            if settings.compute.cache_residuals
+            else []
+        ),
+        pictures=ancient("results/{run}/datasets/{dataset}/pictures.parquet"),
+        checkpoint=CHECKPOINT,
+        code=modules("activations", "datasets/folder", "layer_captions", "models/instructblip"),
+    output:
+        captions="results/{run}/captions/{dataset}/layers-{shard}.parquet",
+    log:
+        "results/{run}/logs/caption_layers/{dataset}-{shard}.log",
+    benchmark:
+        "results/{run}/benchmarks/caption_layers/{dataset}-{shard}.tsv"
+    params:
+        model=MODEL,
+        reading=READING,
+        decoding=settings.model.decoding.model_dump(mode="json"),
+        picture_batch=settings.compute.picture_batch,
+        caption_batch=settings.compute.caption_batch,
+        files=picture_files,
+        limit=lambda wildcards: settings.datasets[wildcards.dataset].limit,
+    threads: THREADS
+    resources:
+        gpu=GPU,
+    conda:
+        "../envs/vitpeel.yaml"
+    script:
+        "../scripts/caption_layers.py"
+
+
+rule merge_captions:
+    message:
+        "Put the captions of {wildcards.dataset} into one table"
+    input:
+        shards=expand(
+            "results/{{run}}/captions/{{dataset}}/layers-{shard}.parquet",
+            shard=SHARDS,
+        ),
+        pictures=ancient("results/{run}/datasets/{dataset}/pictures.parquet"),
+        code=modules("layer_captions"),
+    output:
+        captions="results/{run}/captions/{dataset}/layers.parquet",
+    log:
+        "results/{run}/logs/merge_captions/{dataset}.log",
+    benchmark:
+        "results/{run}/benchmarks/merge_captions/{dataset}.tsv"
+    conda:
+        "../envs/vitpeel.yaml"
+    script:
+        "../scripts/merge_captions.py"

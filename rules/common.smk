@@ -1,0 +1,79 @@
+"""What the rules share: the checked settings, what a rule depends on, names of files and targets."""
+
+import re
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
+
+from vitpeel.config import load
+from vitpeel.errors import ConfigError
+from vitpeel.sources import fingerprint, modules
+
+try:
+    settings = load(config, Path.cwd(), ", ".join(map(str, workflow.configfiles)))
+except ConfigError as faults:
+    sys.exit(str(faults))
+
+RESULTS = f"results/{settings.run}"
+DEPTH = settings.model.depth
+THREADS = settings.compute.threads
+SHARDS = [f"{shard}-of-{settings.compute.shards}" for shard in range(settings.compute.shards)]
+# Jobs that use the model ask for a GPU where the configuration does.
+GPU = int(settings.model.device == "cuda")
+# Settings go to params as plain values and no more than a job uses: Snakemake reruns it when one of these changes.
+MODEL = settings.model.model_dump(mode="json", include={"kind", "checkpoint", "dtype", "device"})
+READING = settings.model.model_dump(mode="json", include={"prompt", "readout"})
+CHECKPOINT = sorted(str(file) for file in settings.model.checkpoint.rglob("*") if file.is_file())
+# The line at the foot of every figure.
+SOURCE = {
+    "run": settings.run,
+    "checkpoint": settings.model.checkpoint.as_posix(),
+    "embedded": settings.model.checkpoint.resolve().is_relative_to(Path(workflow.basedir, "resources/demo")),
+}
+
+INDEXES = [f"{RESULTS}/datasets/{name}/pictures.parquet" for name in settings.datasets]
+SUMMARY = f"{RESULTS}/tables/{settings.main}/summary.parquet"
+FIG1 = multiext(f"{RESULTS}/figures/fig1", ".pdf", ".png")
+FIG3 = multiext(f"{RESULTS}/figures/fig3", ".pdf", ".png")
+METRIC = settings.figures.fig3.metric
+# The table of scores that Figure 3 is drawn from; `references` needs captions that people wrote.
+FIG3_SCORES = "bertscore" if METRIC == "bertscore" else "references"
+FIG3_HAS_SCORES = settings.has_references or FIG3_SCORES == "bertscore"
+
+
+wildcard_constraints:
+    run=re.escape(settings.run),
+    dataset="|".join(map(re.escape, settings.datasets)),
+    shard=r"\d+-of-\d+",
+
+
+def picture_files(wildcards) -> str:
+    """A text that changes with the pictures of a dataset, not with their captions."""
+    dataset = settings.datasets[wildcards.dataset]
+    return fingerprint(dataset.path, dataset.captions)
+
+
+def with_references(wildcards) -> str:
+    """The picture table, for a rule that cannot do without references."""
+    if settings.datasets[wildcards.dataset].captions is None:
+        raise WorkflowError(
+            f"datasets.{wildcards.dataset}.captions is null: {METRIC} needs references. "
+            "Name a captions file, or draw Figure 3 by BERTScore (figures.fig3.metric: bertscore)."
+        )
+    return f"results/{wildcards.run}/datasets/{wildcards.dataset}/pictures.parquet"
+
+
+def scores_of(wildcards) -> list[str]:
+    """The tables of scores that a dataset can have: without captions none against references."""
+    has_references = settings.datasets[wildcards.dataset].captions is not None and settings.scores.references
+    kinds = ["references", "bertscore"] if has_references else ["bertscore"]
+    return [f"results/{wildcards.run}/scores/{wildcards.dataset}/{kind}.parquet" for kind in kinds]
+
+
+if workflow.is_main_process and not FIG3_HAS_SCORES:
+    logger.warning(
+        f"datasets.{settings.main}.captions is null: scores that need references are left out, and so is "
+        f"Figure 3, which shows {METRIC}. (figures.fig3.metric: bertscore does without.)"
+    )

@@ -1,0 +1,56 @@
+"""Section 4.3, the upper layers as storytellers: Figure 3."""
+
+
+localrules:
+    fig3_table,
+    draw_fig3,
+
+
+rule fig3_table:
+    message:
+        f"Gather Figure 3: {METRIC} of every layer"
+    input:
+        summary=f"results/{{run}}/tables/{settings.main}/summary.parquet",
+        scores=f"results/{{run}}/scores/{settings.main}/{FIG3_SCORES}.parquet",
+        code=modules("scores/bootstrap", "tables", "plots/fig3"),
+    output:
+        table="results/{run}/tables/fig3.csv",
+    log:
+        "results/{run}/logs/fig3_table.log",
+    benchmark:
+        "results/{run}/benchmarks/fig3_table.tsv"
+    params:
+        metric=METRIC,
+        bootstrap=settings.scores.bootstrap.model_dump(mode="json"),
+        seed=settings.seed,
+    conda:
+        "../envs/vitpeel.yaml"
+    script:
+        "../scripts/fig3_table.py"
+
+
+rule draw_fig3:
+    message:
+        f"Draw Figure 3: {METRIC} over the upper layers and over all"
+    input:
+        table="results/{run}/tables/fig3.csv",
+        code=modules("plots/fig3"),
+    output:
+        pdf="results/{run}/figures/fig3.pdf",
+        png=report(
+            "results/{run}/figures/fig3.png",
+            caption="../report/fig3.rst",
+            category="Layer by layer",
+            labels={"figure": "3", "shows": f"{METRIC} over the layers"},
+        ),
+    log:
+        "results/{run}/logs/draw_fig3.log",
+    benchmark:
+        "results/{run}/benchmarks/draw_fig3.tsv"
+    params:
+        layers=list(settings.figures.fig3.layers),
+        source=SOURCE,
+    conda:
+        "../envs/vitpeel.yaml"
+    script:
+        "../scripts/draw_fig3.py"

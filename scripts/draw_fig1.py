@@ -1,0 +1,29 @@
+"""Draw Figure 1 from its tables, a page a picture."""
+
+from pathlib import Path
+from typing import Any
+
+from vitpeel.logs import job
+
+
+def main(captions: Path, heatmaps: Path, pictures: Path, source: dict[str, Any], out: list[Path]) -> None:
+    """captions, heatmaps: the CSVs behind the figure; pictures: their table; out: PDF and PNG to write."""
+    from vitpeel import tables
+    from vitpeel.datasets.pictures import from_frame, open_rgb
+    from vitpeel.plots import fig1, style
+
+    rows, maps = fig1.read(captions), fig1.read(heatmaps)
+    known = {p.image_id: p for p in from_frame(tables.read_table(pictures, tables.PICTURES))}
+    origin, pages = style.Source(**source, pictures=len(known)), []
+    for picture in map(known.__getitem__, rows["image_id"].unique()):
+        own, look = (table[table["image_id"] == picture.image_id] for table in (rows, maps))
+        pages.append(fig1.draw(own, look, open_rgb(picture.path), picture.references, origin))
+    style.save(pages, *out)
+
+
+with job(snakemake.log[0], snakemake.threads):
+    main(
+        *(Path(snakemake.input[name]) for name in ("captions", "heatmaps", "pictures")),
+        snakemake.params.source,
+        [Path(snakemake.output.pdf), Path(snakemake.output.png)],
+    )

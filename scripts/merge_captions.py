@@ -1,0 +1,22 @@
+"""Put the captions of all shards into one table, in the order of the pictures."""
+
+from pathlib import Path
+
+from vitpeel.logs import job
+
+
+def main(shards: list[Path], pictures: Path, captions: Path) -> None:
+    """shards: tables of captions, in order; pictures: their table; captions: the table to write."""
+    from vitpeel import layer_captions, tables
+
+    image_ids = tables.read_table(pictures, tables.PICTURES)["image_id"].tolist()
+    whole, made = layer_captions.merge(shards, image_ids)
+    tables.write_table(captions, whole, tables.CAPTIONS, made)
+
+
+with job(snakemake.log[0], snakemake.threads):
+    main(
+        [Path(shard) for shard in snakemake.input.shards],
+        Path(snakemake.input.pictures),
+        Path(snakemake.output.captions),
+    )

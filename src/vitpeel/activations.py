@@ -1,0 +1,131 @@
+"""What every layer holds: residual tokens and CLS attention of a set of pictures, captured once and kept.
+
+One forward pass a picture gives both (sections 3.4 and 3.5); captions in any wording and heatmaps then come
+from the files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from math import isqrt
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from vitpeel.datasets.pictures import Picture, from_frame, open_rgb
+from vitpeel.errors import InputError
+from vitpeel.heatmaps import maps
+from vitpeel.logs import progress
+from vitpeel.provenance import Provenance, fingerprint
+from vitpeel.sweep import sweep, unedited
+from vitpeel.tables import PICTURES, read_table
+from vitpeel.tensors import TensorSpec, TensorWriter, open_tensors
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from vitpeel.models import Model
+
+T = TypeVar("T")
+LayerKey = tuple[str, int]  # image_id, layer: one reading of the unedited model
+
+
+def shard(items: Sequence[T], name: str) -> Sequence[T]:
+    """The part of `items` that belongs to shard `name`, "0-of-3" to "2-of-3": neighbours stay together."""
+    number, _, count = name.partition("-of-")
+    part, parts = int(number), int(count)
+    return items[len(items) * part // parts : len(items) * (part + 1) // parts]
+
+
+def read_shard(pictures: Path, name: str) -> Sequence[Picture]:
+    """The pictures of shard `name` from the picture table at `pictures`."""
+    return shard(from_frame(read_table(pictures, PICTURES)), name)
+
+
+def origin_of(model: Model, checkpoint: Path, dtype: str) -> Provenance:
+    """What makes the activations of `model`, loaded from the folder `checkpoint` in precision `dtype`."""
+    return Provenance(checkpoint=fingerprint(checkpoint), dtype=dtype, preprocessing=model.preprocessing)
+
+
+def capture(
+    model: Model,
+    pictures: Sequence[Picture],
+    residuals: Path | None,
+    attention: Path,
+    origin: Provenance,
+    batch: int,
+) -> None:
+    """Run every picture through the trunk once and write what its layers hold.
+
+    residuals: gets [N, L+1, T, d], the stream before block 0 and after every block, in the model's
+    precision; None: not written. attention: gets [N, L, H, T] float32, the CLS token's row in every head.
+    batch: pictures at a time.
+    """
+    import torch  # here: readers of these files do without
+
+    trunk, image_ids = model.trunk, [picture.image_id for picture in pictures]
+    size, depth = len(pictures), trunk.depth
+    dtype = str(trunk.positions.dtype).removeprefix("torch.")
+    rows = {"residuals": TensorSpec((size, depth + 1, trunk.tokens, trunk.width), dtype)}
+    looks = {"attention": TensorSpec((size, depth, trunk.heads, trunk.tokens), "float32")}
+    with contextlib.ExitStack() as stack, torch.inference_mode():
+        attended = stack.enter_context(TensorWriter(attention, looks, origin, image_ids))
+        kept = None if residuals is None else TensorWriter(residuals, rows, origin, image_ids)
+        if kept is not None:
+            stack.enter_context(kept)
+        for start in progress(range(0, size, batch), -(-size // batch), "batches of pictures"):
+            z = trunk.embed(_pixels(model, pictures[start : start + batch]))
+            stream, weights = [z], []
+            for layer in range(depth):
+                weights.append(trunk.cls_attention(layer, z).float())
+                z = trunk.block(layer, z)
+                stream.append(z)
+            attended.append("attention", torch.stack(weights, dim=1))
+            if kept is not None:
+                kept.append("residuals", torch.stack(stream, dim=1))
+
+
+def cached_layers(residuals: Path, expect: Provenance) -> Iterator[tuple[LayerKey, Tensor]]:
+    """Every layer of every picture from a residuals file: ((image_id, layer), Z^l [tokens, width])."""
+    with open_tensors(residuals, expect, "pt") as file:
+        for row, image_id in enumerate(file.image_ids):
+            stream = file.rows("residuals", row, row + 1)[0]
+            yield from (((image_id, layer), z) for layer, z in enumerate(stream[1:]))
+
+
+def fresh_layers(model: Model, pictures: Sequence[Picture], batch: int) -> Iterator[tuple[LayerKey, Tensor]]:
+    """As `cached_layers`, from a new forward pass over the pictures."""
+    whole = unedited(model.trunk.depth)
+    for start in range(0, len(pictures), batch):
+        some = pictures[start : start + batch]
+        readings = list(sweep(model.trunk, _pixels(model, some), [whole]))
+        for number, picture in enumerate(some):
+            yield from (((picture.image_id, reading.layer), reading.z[number]) for reading in readings)
+
+
+def heatmaps_of(files: Sequence[Path], image_ids: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+    """Heatmaps [L, down, across] of chosen pictures, from the CLS attention in whichever file has them.
+
+    The grid of patches is square, as InstructBLIP's is.
+    """
+    found: dict[str, NDArray[np.float64]] = {}
+    for path in files:
+        with open_tensors(path) as file:
+            for row, image_id in enumerate(file.image_ids):
+                if image_id in image_ids:
+                    attention = file.rows("attention", row, row + 1)[0]
+                    side = isqrt(attention.shape[-1] - 1)
+                    found[image_id] = maps(attention.astype("float64"), (side, side))
+    absent = [image_id for image_id in image_ids if image_id not in found]
+    if absent:
+        raise InputError(
+            f"figures.fig1.images: no attention of picture {absent[0]} in {files[0].parent}; it was skipped "
+            "or is beyond the limit. Choose another picture."
+        )
+    return {image_id: found[image_id] for image_id in image_ids}
+
+
+def _pixels(model: Model, pictures: Sequence[Picture]) -> Tensor:
+    return model.preprocess([open_rgb(picture.path) for picture in pictures])
