@@ -11,6 +11,7 @@ from vitpeel.demo.captions import references
 from vitpeel.demo.scenes import Layout, compose, draw
 
 COUNT = 200  # pictures a set
+PAIRS = 0.3  # share of the unusual pictures with two objects
 UNUSUAL_STREAM, ORDINARY_STREAM = 2, 3  # keep their random numbers apart from training's
 JPEG_QUALITY = 92
 
@@ -19,7 +20,7 @@ def layouts(seed: int, unusual: bool) -> list[Layout]:
     """Return the contents of a shipped set: unusual scenes, or ordinary ones of a single object."""
     stream = UNUSUAL_STREAM if unusual else ORDINARY_STREAM
     rngs = (np.random.default_rng([seed, stream, k]) for k in range(COUNT))
-    return [compose(rng, unusual) if unusual else compose(rng, unusual, two_objects=0.0) for rng in rngs]
+    return [compose(rng, unusual, PAIRS) if unusual else compose(rng, unusual, two_objects=0.0) for rng in rngs]
 
 
 def draw_set(folder: Path, glyphs: Path, seed: int, unusual: bool) -> None:

@@ -19,7 +19,7 @@ SIZE = 192  # pixels a side; the model's processor resizes to its own
 TWO_OBJECTS = 0.4  # share of pictures with two objects
 MONOCHROME = 0.07  # share of pictures in black and white
 SINGLE_HEIGHT = (0.40, 0.66)  # height of a lone glyph, as a share of the picture's
-PAIR_HEIGHT = (0.32, 0.46)
+PAIR_HEIGHT = (0.38, 0.50)
 
 
 @dataclass(frozen=True)
