@@ -181,7 +181,7 @@ def _original(
     low = _show(figure, np.asarray(_fit(picture)), left, top - 0.2, width, width) - 0.1
     if not references:
         return
-    _write(figure, (left, low), "People wrote", style.SMALL, color=style.MUTED)
+    _write(figure, (left, low), "References", style.SMALL, color=style.MUTED)
     lines: list[str] = []
     for text in references:
         own = style.wrap(" ".join(text.split()), width, style.SMALL, 2).split("\n")

@@ -34,7 +34,7 @@ def test_captions_are_drawn_as_written_and_nothing_is_said_where_there_is_none()
     texts = page.findobj(Text)
     words = [text.get_text() for text in texts]
     assert not any(text.get_parse_math() for text in texts if "$" in text.get_text())  # no formula
-    assert "a thing for $5 or $6" in words and "(empty caption)" in words and "People wrote" not in words
+    assert "a thing for $5 or $6" in words and "(empty caption)" in words and "References" not in words
 
 
 def test_title_is_computed_from_the_captions() -> None:
