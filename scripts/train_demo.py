@@ -12,6 +12,7 @@ def main(demo: Path, out: Path, seed: int, processes: int) -> None:
     train(Run(demo=demo, out=out, seed=seed, processes=processes))
 
 
-with job(snakemake.log[0], 1):
-    glyphs, curve = Path(snakemake.input.glyphs), Path(snakemake.output.curve)
-    main(glyphs.parent, curve.parent, snakemake.params.seed, snakemake.threads)
+if __name__ == "__main__":  # the processes that share the training import this file
+    with job(snakemake.log[0], 1):
+        glyphs, curve = Path(snakemake.input.glyphs), Path(snakemake.output.curve)
+        main(glyphs.parent, curve.parent, snakemake.params.seed, snakemake.threads)
