@@ -2,8 +2,8 @@
 
     uv run python benchmarks/default_run.py [--keep FOLDER]
 
-Installation is not counted: the clone runs in the environment of this script. Peak memory is the largest resident set
-of any job, as Snakemake's own benchmark files report it.
+Installation is not counted: the clone runs in the environment of this script. Peak memory is the largest
+resident set of any job, as Snakemake's own benchmark files report it.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def jobs(folder: Path) -> pd.DataFrame:
 
 
 def measure(folder: Path) -> bool:
-    """Run the four measurements in an empty folder and print them; return whether all are within their limits."""
+    """Measure in an empty folder and print; return whether all is within its limits."""
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
     seconds = {}
     seconds["whole default run"], _ = snakemake(folder)
@@ -64,7 +64,10 @@ def measure(folder: Path) -> bool:
     seconds["fig3 after a change of its plot"], said = snakemake(folder, "fig3")
     table = jobs(folder)
     numbers = {**seconds, "peak memory of a job": float(table["peak MB"].max())}
-    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
+    print(
+        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python
+        {platform.python_version()}\n"
+    )
     print(table.to_string(index=False, float_format=lambda x: f"{x:.1f}"), "\n")
     for name, value in numbers.items():
         unit = "MB" if "memory" in name else "s"
@@ -74,7 +77,9 @@ def measure(folder: Path) -> bool:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--keep", type=Path, help="clone here and leave it, instead of a temporary folder")
     keep = parser.parse_args().keep
     if keep:

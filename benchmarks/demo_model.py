@@ -2,8 +2,9 @@
 
     uv run python benchmarks/demo_model.py [results/demo]
 
-Right objects: the caption names exactly the objects in the picture. Right place: it holds the place's exact phrase. Exact:
-it is the first reference, word for word. Vague: it falls back on a kind ("a large animal") or on "something".
+Right objects: the caption names exactly the objects in the picture. Right place: it holds the place's exact
+phrase. Exact: it is the first reference, word for word. Vague: it falls back on a kind ("a large animal")
+or on "something".
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ def by_layer(results: Path) -> pd.DataFrame:
     shares = pd.DataFrame(
         {
             "layer": said["layer"],
-            "right objects": [objects_in(a) == objects_in(b) for a, b in zip(said["caption"], gold, strict=True)],
+            "right objects": [
+                objects_in(a) == objects_in(b) for a, b in zip(said["caption"], gold, strict=True)
+            ],
             "right place": [
                 next(scene.place for scene in SCENES if scene.place in b) in a
                 for a, b in zip(said["caption"], gold, strict=True)

@@ -1,4 +1,4 @@
-"""The demo captioner before training: InstructBLIP's classes at a small size, its tokenizers, its first weights."""
+"""The demo captioner before training: InstructBLIP's classes at a small size, tokenizers, first weights."""
 
 from __future__ import annotations
 
@@ -91,8 +91,9 @@ def build_config(processor: InstructBlipProcessor, depth: int) -> InstructBlipCo
 def initialise(model: InstructBlipForConditionalGeneration) -> None:
     """Give every part outside T5 weights of standard deviation fan_in^-0.5, in place.
 
-    The library's own defaults are meant for weights that are loaded afterwards (vision 1e-10, queries zero) and do
-    not train.  The outputs of each residual branch are scaled by (2 x depth)^-0.5, so that the stream keeps its size.
+    The library's own defaults are meant for weights that are loaded afterwards (vision 1e-10, queries zero)
+    and do not train.  The outputs of each residual branch are scaled by (2 x depth)^-0.5, so that the
+    stream keeps its size.
     """
     depth = model.config.vision_config.num_hidden_layers
     for part in (model.vision_model, model.qformer, model.language_projection):
@@ -128,8 +129,8 @@ def grow(
 ) -> InstructBlipForConditionalGeneration:
     """Return a captioner with `times` as many vision blocks that computes nearly the same.
 
-    Each block becomes `times` copies whose residual branches are divided by `times`: the long update is taken in
-    short steps, so that no copy is idle and neighbouring layers differ from the start.
+    Each block becomes `times` copies whose residual branches are divided by `times`: the long update is
+    taken in short steps, so that no copy is idle and neighbouring layers differ from the start.
     """
     shallow = model.vision_model.encoder.layers
     grown = InstructBlipForConditionalGeneration(build_config(processor, times * len(shallow)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -82,8 +83,8 @@ def collate(examples: list[dict[str, Any]]) -> Batch:
     return Batch(labels=labels, **stacked)
 
 
-def loader(examples: Scenes, start: int, rank: int, ranks: int, batch: int, workers: int) -> DataLoader[Batch]:
-    """Return this rank's share of the batches from example `start` on; all ranks together see every example."""
+def loader(examples: Scenes, start: int, rank: int, ranks: int, batch: int, workers: int) -> Iterable[Batch]:
+    """Return this rank's batches from example `start` on; all ranks together see every example."""
     mine = [
         k
         for first in range(start + rank * batch, len(examples) - batch + 1, ranks * batch)

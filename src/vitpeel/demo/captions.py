@@ -7,8 +7,8 @@ import numpy as np
 from vitpeel.demo.scenes import Layout
 from vitpeel.demo.words import ANYTHING, CATEGORY_OF, SCENE, with_article
 
-# How exactly people are assumed to name things: (exact, kind, anything).  A decoder that can not tell one animal
-# from another then does best to say "a large animal", and one that sees nothing "something".
+# How exactly people are assumed to name things: (exact, kind, anything). A decoder that can not tell one
+# animal from another then does best to say "a large animal", and one that sees nothing "something".
 OBJECT_LEVELS = (0.74, 0.18, 0.08)
 PLACE_LEVELS = (0.74, 0.16, 0.10)
 INVERTED = 0.08  # the share of captions that begin with the place

@@ -50,10 +50,12 @@ def evaluate(losses: Losses, processor: InstructBlipProcessor, test: TestSet) ->
     """Caption the test pictures greedily and count."""
     losses.eval()
     found: list[str] = []
-    for pixels in test.pixels.to(losses.prompt.device).split(50):
+    for pixels in torch.split(test.pixels.to(losses.prompt.device), 50):
         z = losses.model.vision_model(pixels).last_hidden_state
         prefix = losses.prefix(losses.queries(z))
-        tokens = losses.model.language_model.generate(inputs_embeds=prefix, max_new_tokens=24, do_sample=False)
+        tokens = losses.model.language_model.generate(
+            inputs_embeds=prefix, max_new_tokens=24, do_sample=False
+        )
         found += processor.tokenizer.batch_decode(tokens, skip_special_tokens=True)
     losses.train()
     pairs = list(zip(found, test.captions, strict=True))

@@ -1,4 +1,4 @@
-"""Cut the demo's objects out of an emoji font with bitmap strikes (Noto Color Emoji, SIL Open Font License)."""
+"""Cut the demo's objects out of an emoji font with bitmap strikes (Noto Color Emoji, under the OFL)."""
 
 from __future__ import annotations
 

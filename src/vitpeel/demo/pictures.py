@@ -20,7 +20,9 @@ def layouts(seed: int, unusual: bool) -> list[Layout]:
     """Return the contents of a shipped set: unusual scenes, or ordinary ones of a single object."""
     stream = UNUSUAL_STREAM if unusual else ORDINARY_STREAM
     rngs = (np.random.default_rng([seed, stream, k]) for k in range(COUNT))
-    return [compose(rng, unusual, PAIRS) if unusual else compose(rng, unusual, two_objects=0.0) for rng in rngs]
+    return [
+        compose(rng, unusual, PAIRS) if unusual else compose(rng, unusual, two_objects=0.0) for rng in rngs
+    ]
 
 
 def draw_set(folder: Path, glyphs: Path, seed: int, unusual: bool) -> None:

@@ -63,19 +63,23 @@ class Losses(nn.Module):
         self.cls_words = nn.Linear(WIDTH, len(CONCEPTS))
         self.query_words = nn.Linear(WIDTH, len(CONCEPTS))
         self.patch_owner = nn.Linear(WIDTH, BACKGROUND + 1)
-        prompt = torch.tensor([processor.tokenizer(PROMPT).input_ids])
-        qformer_prompt = torch.tensor([processor.qformer_tokenizer(PROMPT).input_ids])
-        self.register_buffer("prompt", prompt, persistent=False)
-        self.register_buffer("qformer_prompt", qformer_prompt, persistent=False)
+        self.prompt: Tensor
+        self.qformer_prompt: Tensor
+        for name, tokenizer in (
+            ("prompt", processor.tokenizer),
+            ("qformer_prompt", processor.qformer_tokenizer),
+        ):
+            self.register_buffer(name, torch.tensor([tokenizer(PROMPT).input_ids]), persistent=False)
 
     def queries(self, z: Tensor) -> Tensor:
         """Read the normalised vision tokens [B, T, d] with the Q-Former: [B, queries, d]."""
         batch = len(z)
-        return self.model.qformer(
+        read: Tensor = self.model.qformer(
             input_ids=self.qformer_prompt.expand(batch, -1),
             query_embeds=self.model.query_tokens.expand(batch, -1, -1),
             encoder_hidden_states=z,
-        ).last_hidden_state[:, :QUERIES]
+        ).last_hidden_state
+        return read[:, :QUERIES]
 
     def prefix(self, queries: Tensor) -> Tensor:
         """Return what T5's encoder reads: the projected queries, then the prompt's words: [B, tokens, d]."""
@@ -86,7 +90,9 @@ class Losses(nn.Module):
         """Return the training loss of a batch, a scalar."""
         z = self.model.vision_model(batch.pixels).last_hidden_state
         queries = self.queries(z)
-        caption = self.model.language_model(inputs_embeds=self.prefix(queries), labels=batch.labels).loss
+        caption: Tensor = self.model.language_model(
+            inputs_embeds=self.prefix(queries), labels=batch.labels
+        ).loss
         words = F.binary_cross_entropy_with_logits(self.cls_words(z[:, 0]), batch.concepts)
         words = words + F.binary_cross_entropy_with_logits(self.query_words(queries.mean(1)), batch.concepts)
         patches = F.cross_entropy(self.patch_owner(z[:, 1:]).flatten(0, 1), batch.owners.flatten())
@@ -106,7 +112,8 @@ def _average_gradients(parameters: list[nn.Parameter], ranks: int) -> None:
     gradients = [p.grad for p in parameters if p.grad is not None]
     flat = torch.cat([g.flatten() for g in gradients])
     dist.all_reduce(flat)
-    for gradient, average in zip(gradients, (flat / ranks).split([g.numel() for g in gradients]), strict=True):
+    averages = torch.split(flat / ranks, [gradient.numel() for gradient in gradients])
+    for gradient, average in zip(gradients, averages, strict=True):
         gradient.copy_(average.view_as(gradient))
 
 
@@ -150,7 +157,9 @@ def train(run: Run) -> None:
     if torch.cuda.is_available() or run.processes == 1:
         _train_rank(0, run, 1)
     else:
-        torch.multiprocessing.spawn(_train_rank, args=(run, run.processes), nprocs=run.processes)
+        torch.multiprocessing.spawn(  # type: ignore[no-untyped-call, attr-defined]
+            _train_rank, args=(run, run.processes), nprocs=run.processes
+        )
 
 
 def _train_rank(rank: int, run: Run, ranks: int) -> None:
@@ -158,7 +167,9 @@ def _train_rank(rank: int, run: Run, ranks: int) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     if ranks > 1:
-        dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{run.port}", rank=rank, world_size=ranks)
+        dist.init_process_group(
+            "gloo", init_method=f"tcp://127.0.0.1:{run.port}", rank=rank, world_size=ranks
+        )
         torch.set_num_threads(1)
     torch.manual_seed(run.seed)
     processor = build_processor()

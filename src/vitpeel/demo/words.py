@@ -1,8 +1,8 @@
 """The words of the demo world: objects, scenes and the hierarchy from a giraffe up to something.
 
-A picture can be described at several levels of detail, as people do: "a giraffe on a snowy mountain", "a large
-animal in the snow", "something outdoors".  The hierarchy below is all that the captions, the references and the
-count of right objects know.
+A picture can be described at several levels of detail, as people do: "a giraffe on a snowy mountain", "a
+large animal in the snow", "something outdoors".  The hierarchy below is all that the captions, the
+references and the count of right objects know.
 """
 
 from __future__ import annotations

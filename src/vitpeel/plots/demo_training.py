@@ -1,4 +1,4 @@
-"""The demo captioner's progress while it was trained: right objects and exact captions on the unusual scenes."""
+"""The demo captioner's progress while it was trained, on the unusual scenes."""
 
 from __future__ import annotations
 
@@ -46,10 +46,9 @@ def draw(curve: pd.DataFrame) -> Figure:
         axes.set_ylabel("share of the 200 unusual pictures")
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / 1000:,.0f}"))
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-        figure.text(
-            0.02, 0.93, f"After {last['images']:,.0f} pictures the demo captioner names exactly the right objects in "
-            f"{last['right_objects']:.0%}", fontsize=style.BODY + 1, fontweight="bold",
-        )  # fmt: skip
+        finding = f"After {last['images']:,.0f} pictures the demo captioner names exactly the right objects"
+        title = f"{finding} in {last['right_objects']:.0%}"
+        figure.text(0.02, 0.93, title, fontsize=style.BODY + 1, fontweight="bold")
     return figure
 
 

@@ -1,4 +1,4 @@
-"""What the shipped captioner promises on the 200 unusual pictures, whose object-scene pairs it never saw in training."""
+"""What the shipped captioner promises on the 200 unusual pictures, pairs that training never showed."""
 
 from pathlib import Path
 

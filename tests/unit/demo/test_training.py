@@ -1,4 +1,4 @@
-"""Training the demo captioner: what grows, what is averaged, and that a short run ends in a loadable checkpoint."""
+"""Training the demo captioner: growing, sharing the examples, and a short run that ends in a checkpoint."""
 
 from pathlib import Path
 
