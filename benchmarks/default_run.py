@@ -64,10 +64,8 @@ def measure(folder: Path) -> bool:
     seconds["fig3 after a change of its plot"], said = snakemake(folder, "fig3")
     table = jobs(folder)
     numbers = {**seconds, "peak memory of a job": float(table["peak MB"].max())}
-    print(
-        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python
-        {platform.python_version()}\n"
-    )
+    machine = platform.processor() or platform.machine()
+    print(f"{machine}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
     print(table.to_string(index=False, float_format=lambda x: f"{x:.1f}"), "\n")
     for name, value in numbers.items():
         unit = "MB" if "memory" in name else "s"

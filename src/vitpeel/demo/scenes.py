@@ -143,7 +143,7 @@ def draw(layout: Layout, glyphs: Path, size: int = SIZE) -> Image.Image:
 
 
 def owner_of_patches(layout: Layout, glyphs: Path, size: int, patches: int) -> np.ndarray:
-    """Return which object covers each patch, by its place in the layout: [patches, patches] int, -1 for none."""
+    """Return which object covers each patch, by place in the layout: [patches, patches] int, -1 for none."""
     owner = np.full((patches, patches), -1, dtype=np.int64)
     best = np.full((patches, patches), 0.25)  # an object owns a patch that it covers by a quarter or more
     for k, placement in enumerate(layout.placements):
