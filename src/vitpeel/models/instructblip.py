@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 from transformers import AutoConfig, InstructBlipForConditionalGeneration, InstructBlipProcessor
 from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
-from transformers.utils import logging as transformers_logging
+from transformers.utils import logging
 
 from vitpeel.captioner import Captioner
 from vitpeel.errors import InputError
@@ -165,15 +165,16 @@ def _read_model(checkpoint: Path, dtype: torch.dtype) -> Any:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """No progress bars in the logs, and no advice about T5's tied head, which is read as it is."""
-    bars, level = transformers_logging.is_progress_bar_enabled(), transformers_logging.get_verbosity()
-    transformers_logging.disable_progress_bar()
-    transformers_logging.set_verbosity_error()
+    messages: Any = logging
+    bars, level = messages.is_progress_bar_enabled(), messages.get_verbosity()
+    messages.disable_progress_bar()
+    messages.set_verbosity_error()
     try:
         yield
     finally:
-        transformers_logging.set_verbosity(level)
+        messages.set_verbosity(level)
         if bars:
-            transformers_logging.enable_progress_bar()
+            messages.enable_progress_bar()
 
 
 def _read_processor(checkpoint: Path) -> InstructBlipProcessor:
