@@ -53,4 +53,4 @@ rule fig1:
 
 rule fig3:
     input:
-        FIG3,
+        fig3_if_scored,

@@ -14,9 +14,9 @@ rule caption_layers:
             if settings.compute.cache_residuals
             else []
         ),
-        pictures=ancient("results/{run}/datasets/{dataset}/pictures.parquet"),
+        pictures="results/{run}/datasets/{dataset}/files.parquet",
         checkpoint=CHECKPOINT,
-        code=modules("activations", "datasets/folder", "layer_captions", "models/instructblip"),
+        code=modules("activations", "layer_captions", "models/instructblip"),
     output:
         captions="results/{run}/captions/{dataset}/layers-{shard}.parquet",
     log:
@@ -30,7 +30,6 @@ rule caption_layers:
         picture_batch=settings.compute.picture_batch,
         caption_batch=settings.compute.caption_batch,
         files=picture_files,
-        limit=lambda wildcards: settings.datasets[wildcards.dataset].limit,
     threads: THREADS
     resources:
         gpu=GPU,
@@ -48,7 +47,7 @@ rule merge_captions:
             "results/{{run}}/captions/{{dataset}}/layers-{shard}.parquet",
             shard=SHARDS,
         ),
-        pictures=ancient("results/{run}/datasets/{dataset}/pictures.parquet"),
+        pictures="results/{run}/datasets/{dataset}/files.parquet",
         code=modules("layer_captions"),
     output:
         captions="results/{run}/captions/{dataset}/layers.parquet",

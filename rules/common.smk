@@ -51,18 +51,26 @@ wildcard_constraints:
 
 def picture_files(wildcards) -> str:
     """A text that changes with the pictures of a dataset, not with their captions."""
-    dataset = settings.datasets[wildcards.dataset]
-    return fingerprint(dataset.path, dataset.captions)
+    return fingerprint(settings.datasets[wildcards.dataset].path)
 
 
 def with_references(wildcards) -> str:
-    """The picture table, for a rule that cannot do without references."""
+    """The picture table, for scores that cannot do without references."""
     if settings.datasets[wildcards.dataset].captions is None:
         raise WorkflowError(
-            f"datasets.{wildcards.dataset}.captions is null: {METRIC} needs references. "
-            "Name a captions file, or draw Figure 3 by BERTScore (figures.fig3.metric: bertscore)."
+            f"datasets.{wildcards.dataset}.captions is null: name a captions file to score against."
         )
     return f"results/{wildcards.run}/datasets/{wildcards.dataset}/pictures.parquet"
+
+
+def fig3_if_scored(wildcards) -> list[str]:
+    """Figure 3, which has nothing to show without the scores that it draws."""
+    if not FIG3_HAS_SCORES:
+        raise WorkflowError(
+            f"Figure 3 shows {METRIC}, which needs references, and datasets.{settings.main}.captions is null. "
+            "Name a captions file, or draw BERTScore (figures.fig3.metric: bertscore)."
+        )
+    return FIG3
 
 
 def scores_of(wildcards) -> list[str]:
@@ -75,5 +83,5 @@ def scores_of(wildcards) -> list[str]:
 if workflow.is_main_process and not FIG3_HAS_SCORES:
     logger.warning(
         f"datasets.{settings.main}.captions is null: scores that need references are left out, and so is "
-        f"Figure 3, which shows {METRIC}. (figures.fig3.metric: bertscore does without.)"
+        f"Figure 3, which shows {METRIC}. With figures.fig3.metric: bertscore it can be drawn."
     )

@@ -12,18 +12,16 @@ def main(captions: Path, heatmaps: Path, pictures: Path, source: dict[str, Any],
     from vitpeel.datasets.pictures import from_frame, open_rgb
     from vitpeel.plots import fig1, style
 
-    rows, maps = fig1.read(captions), fig1.read(heatmaps)
+    rows, maps, pages = fig1.read(captions), fig1.read(heatmaps), []
     known = {p.image_id: p for p in from_frame(tables.read_table(pictures, tables.PICTURES))}
-    origin, pages = style.Source(**source, pictures=len(known)), []
+    origin = style.Source(**source, pictures=len(known))
     for picture in map(known.__getitem__, rows["image_id"].unique()):
         own, look = (table[table["image_id"] == picture.image_id] for table in (rows, maps))
         pages.append(fig1.draw(own, look, open_rgb(picture.path), picture.references, origin))
-    style.save(pages, *out)
+    style.save(pages, out[0], out[1])
 
 
 with job(snakemake.log[0], snakemake.threads):
-    main(
-        *(Path(snakemake.input[name]) for name in ("captions", "heatmaps", "pictures")),
-        snakemake.params.source,
-        [Path(snakemake.output.pdf), Path(snakemake.output.png)],
-    )
+    table, heat = Path(snakemake.input.captions), Path(snakemake.input.heatmaps)
+    drawn = [Path(snakemake.output.pdf), Path(snakemake.output.png)]
+    main(table, heat, Path(snakemake.input.pictures), snakemake.params.source, drawn)

@@ -1,4 +1,4 @@
-"""Check the pictures of a dataset and list them with their references."""
+"""Check the pictures of a dataset and list those that can be used."""
 
 from pathlib import Path
 from typing import Any
@@ -7,13 +7,12 @@ from vitpeel.logs import job
 
 
 def main(dataset: dict[str, Any], pictures: Path, skipped: Path) -> None:
-    """dataset: its settings; pictures, skipped: the tables to write."""
+    """dataset: its settings but the captions; pictures, skipped: the tables to write."""
     from vitpeel.datasets import folder
     from vitpeel.provenance import Provenance, canonical
     from vitpeel.tables import PICTURES, write_csv, write_table
 
-    captions = Path(dataset["captions"]) if dataset["captions"] else None
-    index = folder.index(Path(dataset["path"]), captions, dataset["limit"])
+    index = folder.index(Path(dataset["path"]), limit=dataset["limit"])
     write_csv(skipped, index.skipped_frame())
     write_table(pictures, index.frame(), PICTURES, Provenance(config=canonical(dataset)))
 

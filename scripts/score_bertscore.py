@@ -11,7 +11,7 @@ def main(captions: Path, bertscore: dict[str, Any], scores: Path) -> None:
     from vitpeel import layer_captions, tables
     from vitpeel.scores.bertscore import score
 
-    made = layer_captions.derived(layer_captions.origin(captions), bertscore=bertscore)
+    made = layer_captions.derived(tables.origin_of(captions), bertscore=bertscore)
     table = score(tables.read_table(captions, tables.CAPTIONS), **bertscore)
     tables.write_table(scores, table, tables.SCORES, made)
 

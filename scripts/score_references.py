@@ -11,7 +11,7 @@ def main(captions: Path, pictures: Path, metrics: list[str], scores: Path) -> No
     from vitpeel.datasets.pictures import from_frame
     from vitpeel.scores import references
 
-    made = layer_captions.origin(captions)
+    made = tables.origin_of(captions)
     known = from_frame(tables.read_table(pictures, tables.PICTURES))
     written = {picture.image_id: picture.references for picture in known}
     table = references.score(tables.read_table(captions, tables.CAPTIONS), written, metrics)

@@ -11,7 +11,7 @@ def main(captions: Path, scores: list[Path], dataset: str, settings: dict[str, A
     from vitpeel import layer_captions, tables
     from vitpeel.scores.bootstrap import summarise
 
-    made = layer_captions.origin(captions)
+    made = tables.origin_of(captions)
     rows = tables.read_tables(scores, tables.SCORES, layer_captions.same_model(made))
     table = summarise(rows, tables.read_table(captions, tables.CAPTIONS), dataset, **settings)
     tables.write_table(out[0], table, tables.SUMMARY, layer_captions.derived(made, **settings))

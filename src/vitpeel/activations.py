@@ -117,7 +117,7 @@ def heatmaps_of(files: Sequence[Path], image_ids: Sequence[str]) -> dict[str, ND
                 if image_id in image_ids:
                     attention = file.rows("attention", row, row + 1)[0]
                     side = isqrt(attention.shape[-1] - 1)
-                    found[image_id] = maps(attention.astype("float64"), (side, side))
+                    found[image_id] = maps(attention, (side, side)).astype("float64")
     absent = [image_id for image_id in image_ids if image_id not in found]
     if absent:
         raise InputError(

@@ -15,9 +15,9 @@ _HEAD = """# Configuration
 
 [config.yaml](config.yaml) is the embedded default, complete and narrated. For a run of your own copy it,
 change it, and start `snakemake --configfile my.yaml`: that file then stands alone. Single settings can be
-changed for one start: `snakemake --config run=short 'compute={shards: 4}'`. A fault is refused before anything
-runs, with a line that says what to write. Relative paths start where `snakemake` is started. Editors that read
-[config.schema.json](config.schema.json) check while you type.
+changed for one start: `snakemake --config run=short 'compute={shards: 4}'`. A fault is refused before
+anything runs, with a line that says what to write. Relative paths start where `snakemake` is started. Editors
+that read [config.schema.json](config.schema.json) check while you type.
 
 This page is made from the models in `src/vitpeel/config.py` by `python -m vitpeel.config_docs`.
 """

@@ -12,7 +12,7 @@ import pandas as pd
 from vitpeel.errors import InputError
 from vitpeel.provenance import Provenance, canonical
 from vitpeel.sweep import unedited
-from vitpeel.tables import CAPTIONS, read_provenance, read_tables
+from vitpeel.tables import CAPTIONS, origin_of, read_tables
 
 if TYPE_CHECKING:
     from vitpeel.activations import LayerKey
@@ -36,7 +36,7 @@ def merge(shards: Sequence[Path], image_ids: Sequence[str]) -> tuple[pd.DataFram
     image_ids: every picture, in order. Raises ProvenanceError for shards that were made differently,
     InputError where a picture is missing or there twice.
     """
-    made = origin(shards[0])
+    made = origin_of(shards[0])
     whole = read_tables(shards, CAPTIONS, expect=made)
     found = whole["image_id"].drop_duplicates().tolist()
     if found != list(image_ids) or whole.duplicated(["image_id", "layer"]).any():
@@ -46,14 +46,6 @@ def merge(shards: Sequence[Path], image_ids: Sequence[str]) -> tuple[pd.DataFram
             f"Delete the folder (`rm -r {folder}`) and run `snakemake` again."
         )
     return whole, made
-
-
-def origin(path: Path) -> Provenance:
-    """What made the captions at `path`."""
-    made = read_provenance(path)
-    if made is None:
-        raise InputError(f"{path}: does not say what made it. Delete it and run `snakemake` again.")
-    return made
 
 
 def derived(made: Provenance, **settings: object) -> Provenance:

@@ -17,6 +17,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent
 # Can change what is said and how, never a result.
 _WITHOUT_RESULT = frozenset({"errors", "logs"})
+_TEXT = frozenset({".csv", ".tsv", ".txt", ".json", ".md"})
 
 
 def modules(*names: str, unused: Iterable[str] = ()) -> list[str]:
@@ -55,16 +56,16 @@ def imports(path: Path) -> tuple[str, ...]:
     return tuple(sorted(name for name in prefixes if name and _file(name) is not None))
 
 
-def fingerprint(folder: Path, without: Path | None = None) -> str:
-    """Hash of the names, sizes and times of change of the files directly in a folder.
+def fingerprint(folder: Path) -> str:
+    """Hash of names, sizes and times of change of the files directly in a folder of pictures.
 
-    without: a file that does not count, such as the captions beside the pictures. Hidden files never do.
+    Hidden files and text (captions, notes) beside the pictures do not count.
     """
     with os.scandir(folder) as entries:
         files = sorted((entry.name, entry.stat()) for entry in entries if entry.is_file())
     digest = hashlib.sha256()
     for name, status in files:
-        if not name.startswith(".") and (without is None or (folder / name).absolute() != without.absolute()):
+        if not name.startswith(".") and Path(name).suffix.lower() not in _TEXT:
             digest.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
     return digest.hexdigest()[:16]
 

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from vitpeel import provenance as origin
 from vitpeel.atomic import atomic
-from vitpeel.errors import InputError
+from vitpeel.errors import InputError, ProvenanceError
 from vitpeel.provenance import Provenance
 
 
@@ -102,6 +102,14 @@ def read_tables(paths: Sequence[Path], schema: pa.Schema, expect: Provenance | N
 def read_provenance(path: Path) -> Provenance | None:
     """What made the parquet table at `path`; None if it does not say."""
     return _provenance(path, _open(path).schema)
+
+
+def origin_of(path: Path) -> Provenance:
+    """What made the parquet table at `path`; refuses one that does not say."""
+    made = read_provenance(path)
+    if made is None:
+        raise ProvenanceError(f"{path}: does not say what made it. {_remedy(path)}")
+    return made
 
 
 def write_csv(path: Path, frame: pd.DataFrame) -> None:

@@ -77,6 +77,12 @@ def index(folder: Path, captions: Path | None = None, limit: int | None = None) 
     return PictureIndex(tuple(entries), tuple(skipped), tuple(notes))
 
 
+def references(folder: Path, captions: Path) -> dict[str, tuple[str, ...]]:
+    """References by image id for the pictures in `folder`; no picture is opened. Errors as `index`."""
+    files, _ = _candidates(Path(folder), captions)
+    return read_captions(Path(captions), _image_ids(files))
+
+
 def read_captions(path: Path, ids: Mapping[Path, str]) -> dict[str, tuple[str, ...]]:
     """References by image id, in the file's order. ids: image id of every picture file, usable or not."""
     known = _names(ids)

@@ -1,15 +1,20 @@
 """Pictures: opened as RGB however they are stored, refused by name if they cannot be, listed in a table."""
 
+import logging
 import struct
 import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from vitpeel.errors import InputError
+
+logger = logging.getLogger(__name__)
 
 # Smaller ones are tracking pixels and broken exports; image processors take a side of 3 for the channels.
 MIN_SIDE = 8
@@ -104,6 +109,18 @@ def from_frame(frame: pd.DataFrame) -> tuple[Picture, ...]:
     """The pictures of a picture table, in its order."""
     columns = zip(frame["image_id"], frame["path"], frame["references"], strict=True)
     return tuple(Picture(str(i), Path(p), tuple(references)) for i, p, references in columns)
+
+
+def with_references(frame: pd.DataFrame, references: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """The picture table with these references (by image id); logs pictures that have none."""
+    bare = [image_id for image_id in frame["image_id"] if not references.get(image_id)]
+    if bare and references:
+        logger.info(
+            "%d of %d pictures have no caption, such as %s; peeled, but not scored against references",
+            *(len(bare), len(frame), bare[0]),
+        )
+    lists: list[Any] = [list(references.get(image_id, ())) for image_id in frame["image_id"]]
+    return frame.assign(references=lists)
 
 
 def open_rgb(path: Path) -> Image.Image:
