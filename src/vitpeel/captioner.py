@@ -7,6 +7,7 @@ not grow with their number.
 
 from __future__ import annotations
 
+import itertools
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
@@ -73,30 +74,29 @@ class Captioner:
         changes a caption.
         """
         incoming = iter(rows)
-        waiting: deque[tuple[Key, list[Sentence]]] = (
-            deque()
-        )  # rows read so far, each with the place for its sentence
+        # rows read and not yet answered, in order, each with the place where its sentence will appear
+        waiting: deque[tuple[Key, list[Sentence]]] = deque()
         known: OrderedDict[bytes, list[Sentence]] = OrderedDict()
-        places: list[list[Sentence]] = []
+        places: dict[int, list[Sentence]] = {}  # of the rows being decoded, by their number
+        numbers = itertools.count()
 
-        def encoded(count: int) -> Tensor:
+        def encoded(room: int) -> Tensor:
             distinct: list[Tensor] = []
-            while len(distinct) < count and (row := next(incoming, None)) is not None:
+            while len(distinct) < room and (row := next(incoming, None)) is not None:
                 key, z = row
                 digest = _digest(z)
                 if digest not in known:
-                    known[digest] = []
-                    places.append(known[digest])
+                    known[digest] = places[next(numbers)] = []
                     distinct.append(z)
                     if len(known) > REMEMBERED:
                         known.popitem(last=False)
                 waiting.append((key, known[digest]))
             if not distinct:
                 return self.prompt.new_empty(0, *self.prompt.shape)
-            return self.encode(torch.stack(distinct).to(self.prompt.device))
+            return self.encode(torch.stack(distinct).to(self.prompt))
 
         for number, sentence in decode(self.t5, encoded, decoding, batch):
-            places[number].append(sentence)
+            places.pop(number).append(sentence)
             while waiting and waiting[0][1]:
                 yield self._caption(*waiting.popleft())
         yield from (self._caption(key, place) for key, place in waiting)
