@@ -46,9 +46,7 @@ def checkpoint(tmp_path: Path) -> Path:
     folder.mkdir()
     (folder / "config.json").write_text('{"hidden_size": 96}')
     (folder / "README.md").write_text("words")
-    save_file(
-        {"a": np.zeros(30_000), "b": np.zeros(30_000)}, folder / "model.safetensors"
-    )
+    save_file({"a": np.zeros(30_000), "b": np.zeros(30_000)}, folder / "model.safetensors")
     return folder
 
 
@@ -90,9 +88,7 @@ def test_a_checkpoint_folder_without_weights(checkpoint: Path) -> None:
         "which are not loaded). Save the model there with `save_pretrained`, or "
         "set model.checkpoint to another folder."
     )
-    with pytest.raises(
-        InputError, match=r"nowhere: no such checkpoint folder\. Set model\.checkpoint"
-    ):
+    with pytest.raises(InputError, match=r"nowhere: no such checkpoint folder\. Set model\.checkpoint"):
         fingerprint(checkpoint / "nowhere")
 
 
@@ -163,18 +159,11 @@ def test_metadata_round_trip_and_version(tmp_path: Path) -> None:
 )
 def test_each_field_is_compared(found: dict, expected: dict, message: str) -> None:
     def made(fields: dict) -> Provenance:
-        return Provenance(
-            **{
-                k: json.dumps(v) if isinstance(v, dict) else v
-                for k, v in fields.items()
-            }
-        )
+        return Provenance(**{k: json.dumps(v) if isinstance(v, dict) else v for k, v in fields.items()})
 
     with pytest.raises(ProvenanceError) as caught:
         verify(Path("results/x.parquet"), made(found), made(expected))
-    assert str(caught.value).startswith(
-        f"results/x.parquet: {message}. Delete it (`rm results/x.parquet`)"
-    )
+    assert str(caught.value).startswith(f"results/x.parquet: {message}. Delete it (`rm results/x.parquet`)")
 
 
 def test_what_does_not_apply_is_not_compared() -> None:

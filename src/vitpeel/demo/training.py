@@ -48,7 +48,7 @@ class Stage:
 
 RECIPE: tuple[Stage, ...] = (
     Stage(depth=13, images=240_000, rate=1.5e-3, warmup=400, decay=0.0, auxiliary=1.0),
-    Stage(depth=DEPTH, images=208_000, rate=1e-3, warmup=100, decay=0.5, auxiliary=0.5),
+    Stage(depth=DEPTH, images=144_000, rate=1e-3, warmup=100, decay=0.45, auxiliary=0.5),
 )
 BATCH = 64  # examples a step, over all processes
 EVALUATE_EVERY = 250  # steps
