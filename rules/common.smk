@@ -1,5 +1,6 @@
 """What the rules share: the checked settings, what a rule depends on, names of files and targets."""
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -85,3 +86,17 @@ if workflow.is_main_process and not FIG3_HAS_SCORES:
         f"datasets.{settings.main}.captions is null: scores that need references are left out, and so is "
         f"Figure 3, which shows {METRIC}. With figures.fig3.metric: bertscore it can be drawn."
     )
+
+
+def refuse_read_only(folder: str) -> None:
+    """Stop before the first job where no result can be written."""
+    there = next(path for path in [Path(folder), *Path(folder).parents] if path.exists())
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise WorkflowError(
+            f"{there}: read-only, results would go to {folder}. Make it writable (`chmod u+w {there}`) and run "
+            "`snakemake` again."
+        )
+
+
+onstart:
+    refuse_read_only(RESULTS)

@@ -31,7 +31,8 @@ def modules(*names: str, unused: Iterable[str] = ()) -> list[str]:
     for name in [*names, *unused]:
         if _file(_dotted(name)) is None:
             raise ValueError(f"{name}: no such module in {PACKAGE}")
-    waiting, found = [_dotted(name) for name in names], set[str]()
+    waiting = [part for name in names for part in _with_packages(_dotted(name))]
+    found: set[str] = set()
     while waiting:
         module = waiting.pop()
         if module not in found | skipped:
@@ -51,9 +52,9 @@ def imports(path: Path) -> tuple[str, ...]:
             if node.level:
                 raise ValueError(f"{path}: line {node.lineno}: relative import; write the full name")
             found.update(f"{node.module}.{alias.name}" for alias in node.names)
-    own = [name.split(".")[1:] for name in found if name.split(".")[0] == PACKAGE.name]
-    prefixes = {".".join(parts[:n]) for parts in own for n in range(len(parts) + 1)}
-    return tuple(sorted(name for name in prefixes if name and _file(name) is not None))
+    own = (name.removeprefix(f"{PACKAGE.name}.") for name in found if name.startswith(f"{PACKAGE.name}."))
+    parts = {part for name in own for part in _with_packages(name)}
+    return tuple(sorted(part for part in parts if _file(part) is not None))
 
 
 def fingerprint(folder: Path) -> str:
@@ -77,6 +78,12 @@ def _running(tree: ast.AST) -> Iterator[ast.AST]:
             continue
         yield node
         yield from _running(node)
+
+
+def _with_packages(module: str) -> list[str]:
+    """ "plots.fig1" -> "plots", whose `__init__` runs too, and "plots.fig1"."""
+    parts = module.split(".")
+    return [".".join(parts[:length]) for length in range(1, len(parts) + 1)]
 
 
 def _dotted(name: str) -> str:
