@@ -1,0 +1,112 @@
+"""Asking now: several calls under way at a time, every reply stored before it is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+
+import openai
+
+from vitpeel.errors import VitpeelError
+from vitpeel.judge.costs import Budget, Prices, charged, estimate
+from vitpeel.judge.faults import PictureRefused, about_the_picture, without_key
+from vitpeel.judge.pacing import Pace, Stopped
+from vitpeel.judge.questions import Answer, Asked, Question
+from vitpeel.judge.replies import Replies
+from vitpeel.logs import progress
+
+
+@dataclass(frozen=True)
+class Desk:
+    """All that one asking shares. attempts: how often a question with unusable replies is asked in all."""
+
+    client: openai.OpenAI
+    asked: Asked
+    prices: Prices
+    budget: Budget
+    pace: Pace
+    replies: Replies
+    attempts: int
+
+
+def ask(questions: Sequence[Question], desk: Desk, concurrency: int) -> None:
+    """Ask every question until the replies hold an outcome for it.
+
+    Raises VitpeelError where that cannot go on; calls under way are awaited and stored first.
+    """
+    with ThreadPoolExecutor(concurrency, thread_name_prefix="judge") as pool:
+        pending: list[Future[None]] = [pool.submit(_settle, question, desk) for question in questions]
+        try:
+            for done in progress(as_completed(pending), len(pending), "judge's answers"):
+                done.result()
+        except BaseException:
+            desk.pace.stop.set()
+            for future in pending:
+                future.cancel()
+            raise
+
+
+def _settle(question: Question, desk: Desk) -> None:
+    try:
+        while desk.replies.outcome(question.key, question.layers, desk.attempts) is None:
+            _ask_once(question, desk)
+    except Stopped:
+        return
+    except BaseException:
+        # Here and not in the main thread: this very worker would take up the next question meanwhile.
+        desk.pace.stop.set()
+        raise
+
+
+def _ask_once(question: Question, desk: Desk) -> None:
+    most = estimate(question, desk.asked, desk.prices).most
+    if not desk.budget.take(most, desk.pace.stop):
+        if desk.pace.stop.is_set():
+            raise Stopped
+        raise VitpeelError(cap_reached(desk.budget, most))
+    cost = 0.0
+    try:
+        cost = _send(question, desk, most)
+    finally:
+        desk.budget.settle(most, cost)
+
+
+def _send(question: Question, desk: Desk, most: float) -> float:
+    """Send one call, store what comes, return its cost."""
+    arguments = question.body(desk.asked)
+
+    def call() -> str:
+        # Raw: the client would raise on a reply off the form, and what was paid for would be gone.
+        ask_raw = desk.client.chat.completions.with_raw_response.parse
+        try:
+            return ask_raw(**arguments, response_format=Answer).text
+        except openai.BadRequestError as error:
+            if about_the_picture(error):
+                raise PictureRefused(without_key(error.message, desk.client.api_key)) from None
+            raise
+
+    def lost(reason: str) -> None:
+        # Nobody knows whether it was charged: the cap must hold even if it was.
+        desk.replies.write("lost", most, key=question.key, image_id=question.image_id, reason=reason)
+        desk.budget.settle(0.0, most)
+        if desk.budget.exhausted:
+            raise VitpeelError(cap_reached(desk.budget, most))
+
+    about = {"key": question.key, "model": desk.asked.model, "image_id": question.image_id}
+    try:
+        body = desk.pace.send(call, lost, f"picture {question.image_id}")
+    except PictureRefused as refusal:
+        desk.replies.write("refusal", 0.0, **about, reason=str(refusal))
+        return 0.0
+    cost = charged(body, desk.prices, most)
+    desk.replies.write("reply", cost, **about, body=body)
+    return cost
+
+
+def cap_reached(budget: Budget, needed: float) -> str:
+    """The line for a call that the cap does not allow."""
+    return (
+        f"judge.openai.cap: {budget.spent:.2f} of {budget.cap:.2f} USD are spent and the next call may cost "
+        f"{needed:.3f}. Raise the cap and run `snakemake` again"
+    )
