@@ -11,7 +11,6 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from typing import Any, Final
 
@@ -30,6 +29,7 @@ _ENDPOINT: Final = "/v1/chat/completions"
 # The API allows 50,000 calls and 200 MB.
 _MOST_CALLS = 50_000
 _MOST_BYTES = 100 * 2**20
+_UNDER_WAY = ("validating", "in_progress", "finalizing")
 _OVER = ("completed", "failed", "expired", "cancelled")
 _LABEL = "vitpeel"  # of the metadata entry that tells our batches
 
@@ -79,7 +79,8 @@ def _submit(parcel: _Parcel, desk: Desk) -> Batch:
     def submit() -> Batch:
         recent = desk.client.batches.list(limit=100)
         ours = (b for b in islice(recent, 1000) if (b.metadata or {}).get(_LABEL) == label)
-        found = next((b for b in ours if b.status not in ("failed", "expired", "cancelled")), None)
+        unnoted = (b for b in ours if not desk.replies.knows_batch(b.id))
+        found = next((b for b in unnoted if b.status in ("completed", *_UNDER_WAY)), None)
         if found is not None:
             return found
         file = desk.client.files.create(file=("judge.jsonl", parcel.lines), purpose="batch")
@@ -131,16 +132,27 @@ def _collect(name: str, batch: Batch | None, desk: Desk) -> None:
         return
     images = desk.replies.batch_calls(name)
     for file in (batch.output_file_id, batch.error_file_id):
-        if file is not None:
-            download = partial(desk.client.files.content, file)
-            for line in desk.pace.send(download, _free, f"results of batch {name}").text.split("\n"):
-                if line.strip():
-                    _store(json.loads(line), images, desk)
+        for line in _results(file, name, desk).split("\n") if file is not None else ():
+            if line.strip():
+                _store(json.loads(line), images, desk)
     desk.replies.write("collected", id=name, status=batch.status)
     if batch.status == "failed":
         faults = (batch.errors.data if batch.errors else None) or []
         said = "; ".join(without_key(fault.message or "", desk.client.api_key) for fault in faults[:3])
         raise VitpeelError(f"batch {name} was not accepted: {said}. Change that and run `snakemake` again.")
+
+
+def _results(file: str, name: str, desk: Desk) -> str:
+    """The JSON lines of a batch's results; none where the API has deleted them, as it does after a month."""
+
+    def download() -> str:
+        try:
+            return desk.client.files.content(file).text
+        except openai.NotFoundError:
+            log.warning("batch %s: its results are deleted; what it asked is asked again", name)
+            return ""
+
+    return desk.pace.send(download, _free, f"results of batch {name}")
 
 
 def _store(line: Mapping[str, Any], images: Mapping[str, str], desk: Desk) -> None:

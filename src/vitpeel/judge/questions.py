@@ -155,6 +155,7 @@ def _sent_size(width: int, height: int, detail: Detail) -> tuple[int, int]:
     return max(round(width * scale), 1), max(round(height * scale), 1)
 
 
+@cache
 def picture_tiles(path: Path, detail: Detail) -> int:
     """Tiles of 512 x 512 pixels that the API charges for, beside a fixed part; none at low detail."""
     if detail == "low":

@@ -25,7 +25,10 @@ log = logging.getLogger(__name__)
 
 
 class Replies:
-    """The file at `path`, and what is in it by question. May be used from several threads."""
+    """The file at `path`, and what is in it by question. May be used from several threads.
+
+    Other processes may write into the file meanwhile; what they write is seen by the next run.
+    """
 
     def __init__(self, path: Path) -> None:
         """A file that is not there yet is empty. Raises InputError for one that cannot be read."""
@@ -57,6 +60,10 @@ class Replies:
         """Submitted batches that ask one of these questions and whose results have not been collected."""
         waiting = (name for name in self._batches if name not in self._collected)
         return tuple(name for name in waiting if not set(keys).isdisjoint(self.batch_calls(name)))
+
+    def knows_batch(self, name: str) -> bool:
+        """Whether the submission of a batch is noted."""
+        return name in self._batches
 
     def batch_calls(self, name: str) -> dict[str, str]:
         """The questions of a submitted batch: key -> image_id."""

@@ -145,3 +145,18 @@ def test_a_batch_that_the_account_no_longer_knows_is_asked_again(judge: Judge) -
     judge.replies.parent.mkdir()
     Replies(judge.replies).write("batch", id="batch_of_old", calls=[[q.key, q.image_id] for q in asked])
     assert len(judge.score()) == 45 and len(judge.api.bodies) == 3
+
+
+def test_a_batch_whose_results_are_deleted_is_asked_again(judge: Judge) -> None:
+    judge.score(batch=True)
+    judge.replies.write_text("")
+    deleted, original = {batch["output_file_id"] for batch in judge.api.batches.values()}, judge.api.get
+
+    def get(path: str) -> Response:
+        gone = any(path.startswith(f"/v1/files/{name}/") for name in deleted)
+        return error(404, "No such File object") if gone else original(path)
+
+    judge.api.get = get  # type: ignore[method-assign]
+    with pytest.raises(VitpeelError, match="without a single answer"):
+        judge.score(batch=True)
+    assert len(judge.score(batch=True)) == 45 and len(judge.api.batches) == 2
