@@ -121,7 +121,7 @@ def test_half_precision_keeps_transformers_rules() -> None:
     for block in [*original.encoder.block, *original.decoder.block]:
         wo = block.layer[-1].DenseReluDense.wo
         wo.weight = torch.nn.Parameter(wo.weight.float(), requires_grad=False)
-    original.encoder.block[0].layer[0].SelfAttention.o.weight.mul_(1000)
+    original.encoder.block[0].layer[0].SelfAttention.o.weight.mul_(10_000)
     x = 60_000 * draw(2, 9, 32).sign().half()
     expected = original.encoder(inputs_embeds=x).last_hidden_state
     encoded = t5_of(original).encode(x)
