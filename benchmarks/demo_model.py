@@ -2,9 +2,9 @@
 
     uv run python benchmarks/demo_model.py [results/demo]
 
-Right objects: the caption names exactly the objects in the picture. Right place: it holds the place's exact
-phrase. Exact: it is the first reference, word for word. Vague: it falls back on a kind ("a large animal")
-or on "something".
+Right objects: the caption names exactly the objects in the picture. Scene: it names the scene. Place first: it
+says "a snowy mountain with a ..." rather than "... on a snowy mountain". Exact: it is the first reference, word
+for word. Vague: it falls back on a kind ("a large animal") or on "something".
 """
 
 from __future__ import annotations
@@ -17,7 +17,13 @@ import pandas as pd
 from vitpeel.demo.words import ANYTHING, CATEGORIES, SCENES, objects_in
 from vitpeel.tables import CAPTIONS, PICTURES, SCORES, read_table
 
+PLACES = tuple(place for scene in SCENES for place in (scene.place, scene.region, scene.anywhere))
 VAGUE = (ANYTHING, *(category.name for category in CATEGORIES))
+
+
+def scene_of(reference: str) -> str:
+    """Return the name of the scene in an exact caption."""
+    return next(scene.name for scene in SCENES if scene.place in reference)
 
 
 def by_layer(results: Path) -> pd.DataFrame:
@@ -33,10 +39,10 @@ def by_layer(results: Path) -> pd.DataFrame:
             "right objects": [
                 objects_in(a) == objects_in(b) for a, b in zip(said["caption"], gold, strict=True)
             ],
-            "right place": [
-                next(scene.place for scene in SCENES if scene.place in b) in a
-                for a, b in zip(said["caption"], gold, strict=True)
+            "scene": [
+                scene_of(b).split()[-1] in a.split() for a, b in zip(said["caption"], gold, strict=True)
             ],
+            "place first": [not any(a.endswith(place) for place in PLACES) for a in said["caption"]],
             "exact": said["caption"] == gold,
             "vague": [any(phrase in caption for phrase in VAGUE) for caption in said["caption"]],
         }

@@ -11,10 +11,11 @@ rule train_demo:
     input:
         glyphs="resources/demo/glyphs",
         pictures="resources/demo/whoops",
-        code=modules("demo/training"),
+        code=modules("demo/training", "plots/demo_training"),
     output:
         captioner=directory("results/train_demo/captioner"),
         curve="results/train_demo/curve.csv",
+        figures=multiext("results/train_demo/curve", ".pdf", ".png"),
     log:
         "results/train_demo/train_demo.log",
     benchmark:

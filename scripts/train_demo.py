@@ -6,10 +6,14 @@ from vitpeel.logs import job
 
 
 def main(demo: Path, out: Path, seed: int, processes: int) -> None:
-    """demo: folder with glyphs/ and the test pictures whoops/; out: gets captioner/ and curve.csv."""
+    """demo: folder with glyphs/ and the test pictures whoops/; out: gets captioner/, curve.csv and its plot."""
+    import pandas as pd
+
     from vitpeel.demo.training import Run, train
+    from vitpeel.plots import demo_training, style
 
     train(Run(demo=demo, out=out, seed=seed, processes=processes))
+    style.save([demo_training.draw(pd.read_csv(out / "curve.csv"))], out / "curve.pdf", out / "curve.png")
 
 
 if __name__ == "__main__":  # the processes that share the training import this file

@@ -20,11 +20,11 @@ def draw(curve: pd.DataFrame) -> Figure:
     last = curve.iloc[-1]
     with style.theme():
         figure = Figure(figsize=_SIZE)
-        axes = figure.add_axes((0.08, 0.17, 0.68, 0.68))
+        axes = figure.add_axes((0.10, 0.17, 0.62, 0.68))
         for column, label, colour in LINES:
             axes.plot(curve["images"], curve[column], color=colour, linewidth=1.6)
             axes.annotate(
-                f"{label}\n{last[column]:.0%}",
+                f"{last[column]:.0%} {label}",
                 (last["images"], last[column]),
                 xytext=(6, 0),
                 textcoords="offset points",
@@ -43,7 +43,7 @@ def draw(curve: pd.DataFrame) -> Figure:
             )
         axes.set(ylim=(0, 1), xlim=(0, float(last["images"])))
         axes.set_xlabel("training pictures seen (thousands)")
-        axes.set_ylabel("share of the 200 unusual pictures")
+        axes.set_ylabel("share of the unusual pictures")
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / 1000:,.0f}"))
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))
         finding = f"After {last['images']:,.0f} pictures the demo captioner names exactly the right objects"
