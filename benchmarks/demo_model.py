@@ -2,9 +2,9 @@
 
     uv run python benchmarks/demo_model.py [results/demo]
 
-Right objects: the caption names exactly the objects in the picture. Scene: it names the scene. Place first: it
-says "a snowy mountain with a ..." rather than "... on a snowy mountain". Exact: it is the first reference, word
-for word. Vague: it falls back on a kind ("a large animal") or on "something".
+Right objects: the caption names exactly the objects in the picture. Scene: it names the scene. Place first:
+it says "a snowy mountain with a ..." rather than "... on a snowy mountain". Exact: it is the first reference,
+word for word. Vague: it falls back on a kind ("a large animal") or on "something".
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from vitpeel.logs import job
 
 
 def main(demo: Path, out: Path, seed: int, processes: int) -> None:
-    """demo: folder with glyphs/ and the test pictures whoops/; out: gets captioner/, curve.csv and its plot."""
+    """demo: folder with glyphs/ and the test pictures whoops/; out: gets captioner/, curve.csv, its plot."""
     import pandas as pd
 
     from vitpeel.demo.training import Run, train
