@@ -47,7 +47,8 @@ def jobs(folder: Path) -> pd.DataFrame:
     rows = []
     for path in sorted(folder.glob("results/*/benchmarks/**/*.tsv")):
         row = pd.read_csv(path, sep="\t").iloc[0]
-        rows.append({"job": path.stem, "seconds": row["s"], "peak MB": row["max_rss"]})
+        job = path.relative_to(folder / "results").with_suffix("").as_posix().split("benchmarks/")[1]
+        rows.append({"job": job, "seconds": row["s"], "peak MB": row["max_rss"]})
     return pd.DataFrame(rows).sort_values("seconds", ascending=False, ignore_index=True)
 
 
