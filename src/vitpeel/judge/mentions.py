@@ -55,10 +55,8 @@ def _phrases() -> dict[str, Mention]:
 
 
 PHRASES = _phrases()
-# Longest first, so that "a large animal" is not also an "animal".
-_PATTERN = re.compile(
-    "|".join(rf"\b{re.escape(text)}\b" for text in sorted(PHRASES, key=lambda text: (-len(text), text)))
-)
+# Reversed, so that a phrase comes before one that it begins with.
+_PATTERN = re.compile("|".join(rf"\b{re.escape(text)}\b" for text in sorted(PHRASES, reverse=True)))
 
 
 @cache

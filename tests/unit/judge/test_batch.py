@@ -67,6 +67,7 @@ def test_the_batch_is_awaited_also_when_the_next_run_asks_live(judge: Judge) -> 
     judge.api.get = original  # type: ignore[method-assign]
     judge.api.on_batch = finish_batch
     assert len(judge.score()) == 45 and len(judge.api.bodies) == 3
+    assert judge.api.batches["batch_0"]["status"] == "completed"
 
 
 def test_a_batch_whose_submission_was_not_noted_is_found_again(judge: Judge) -> None:

@@ -7,6 +7,7 @@ import logging
 import re
 import threading
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from api_server import KEY, Response, answer, completion, error
 from judged_pictures import Judge
 
 from vitpeel.errors import VitpeelError
+from vitpeel.judge import live
 from vitpeel.judge.costs import Prices, estimate
 from vitpeel.judge.criteria import series
 from vitpeel.judge.faults import without_key
@@ -34,13 +36,15 @@ def only(judge: Judge, *images: str) -> Judge:
 
 
 def test_a_rate_limit_holds_back_every_call(judge: Judge) -> None:
-    judge.api.plan += [error(429, "Rate limit reached", "rate_limit_exceeded", retry_after="1")]
-    judge.api.plan += [Response(body="{}", wait=0.3)]  # under way meanwhile, unusable
+    def limit(body: dict[str, object]) -> Response:
+        while len(judge.api.times) < 2:  # until another call is under way
+            time.sleep(0.01)
+        return error(429, "Rate limit reached", "rate_limit_exceeded", retry_after="1")
+
+    judge.api.plan += [limit, Response(body="{}", wait=0.3)]  # the other one is unusable, and asked again
     assert len(judge.score(attempts=3, retries=0)) == 45
-    first, *later = judge.api.times
-    # the call that was under way ends after 0.3 s; nothing follows it before the second is over
-    assert sum(moment - first < 0.2 for moment in later) == 1
-    assert all(moment - first > 0.95 for moment in later[1:])
+    _, second, *later = judge.api.times
+    assert len(later) == 3 and all(moment - second > 0.95 for moment in later)
 
 
 def test_retry_after_in_every_form() -> None:
@@ -56,7 +60,7 @@ def test_a_rate_limit_without_retry_after_backs_off(judge: Judge) -> None:
     only(judge, "p0").api.plan += [error(429, "slow down")] * 3
     judge.score(backoff=0.1)
     gaps = [b - a for a, b in zip(judge.api.times, judge.api.times[1:], strict=False)]
-    assert len(gaps) == 3 and gaps[2] > gaps[1] > gaps[0] > 0.07
+    assert len(gaps) == 3 and gaps[0] > 0.07 and gaps[1] > 0.14 and gaps[2] > 0.29
 
 
 def test_an_api_that_wants_us_back_tomorrow(judge: Judge) -> None:
@@ -88,10 +92,10 @@ def answer_of(image: str, judge: Judge) -> str:
 
 
 def test_a_hang_is_given_up_and_counted_as_perhaps_charged(judge: Judge) -> None:
-    only(judge, "p0").api.plan += [Response(wait=2.0)]
+    only(judge, "p0").api.plan += [Response(wait=9.0)]
     began = time.monotonic()
     judge.score(timeout=0.4)
-    assert time.monotonic() - began < 1.8
+    assert time.monotonic() - began < 8
     (lost,) = entries(judge, "lost")
     (reply,) = entries(judge, "reply")
     assert lost["reason"] == "no answer in time" and lost["usd"] > 0 and lost["key"] == reply["key"]
@@ -225,7 +229,14 @@ def test_the_key_is_never_logged_or_stored(judge: Judge, caplog: pytest.LogCaptu
         ),
     ],
 )
-def test_what_cannot_pass_stops_at_once(judge: Judge, response: Response, line: str) -> None:
+def test_what_cannot_pass_stops_at_once(
+    judge: Judge, monkeypatch: pytest.MonkeyPatch, response: Response, line: str
+) -> None:
+    def slowly(items: Iterable[object], total: int, what: str) -> Iterator[object]:
+        time.sleep(0.2)  # the main thread notices late
+        yield from items
+
+    monkeypatch.setattr(live, "progress", slowly)
     judge.api.plan += [response] * 3
     with pytest.raises(VitpeelError, match=line):
         judge.score(concurrency=1)
@@ -253,6 +264,8 @@ def test_the_cap_stops_cleanly_and_a_higher_one_goes_on(judge: Judge) -> None:
     assert len(judge.api.bodies) == 2
     with pytest.raises(VitpeelError, match=r"0\.20 are spent, but the cap is 0\.20\. Nothing was asked"):
         judge.score(cap=0.203)  # a rerun does not begin at zero
+    with pytest.raises(VitpeelError, match=r"0\.20 of 0\.21 USD are spent and the next call may cost 0\.006"):
+        judge.score(cap=0.207)  # the estimate fits, the most that a call may cost does not
     assert len(judge.api.bodies) == 2
     assert len(judge.score(cap=0.5)) == 45 and len(judge.api.bodies) == 3
 
@@ -287,6 +300,7 @@ def test_a_full_disk_stops_before_more_is_paid_for(judge: Judge) -> None:
 import sys; sys.path.insert(0, {str(src)!r})
 from pathlib import Path
 from vitpeel.errors import VitpeelError
+from vitpeel.judge import live
 from vitpeel.judge.replies import Replies
 store = Replies(Path("replies.jsonl"))
 store.write("reply", 1.0, key="a", body="x" * 3000)

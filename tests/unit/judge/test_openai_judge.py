@@ -95,7 +95,7 @@ def test_equal_questions_are_asked_once(judge: Judge) -> None:
 
 
 def test_calls_go_out_side_by_side_but_no_more_than_allowed(judge: Judge) -> None:
-    judge.api.pause = 0.2
+    judge.api.pause = 0.4
     judge.captions = pd.concat(
         [judge.captions, captions_of(["p0", "p1", "p2"], 2).assign(variant="b")], ignore_index=True
     )
