@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 Array = NDArray[np.floating]
 
@@ -27,15 +26,3 @@ def maps(attention: Array, grid: tuple[int, int]) -> Array:
         )
     mean: Array = attention.mean(axis=-2)[..., 1:]
     return mean.reshape(*mean.shape[:-1], down, across)
-
-
-def enlarge(heatmap: Array, size: tuple[int, int]) -> Array:
-    """A map stretched over its picture (bicubic) and scaled to 0..1 for drawing; a flat map becomes 0.
-
-    heatmap: [down, across]; size: height and width of the picture in pixels; returned: [height, width].
-    """
-    height, width = size
-    image = Image.fromarray(np.asarray(heatmap, dtype=np.float32))
-    large = np.asarray(image.resize((width, height), Image.Resampling.BICUBIC))
-    low, high = float(large.min()), float(large.max())
-    return (large - low) / (high - low) if high > low else np.zeros_like(large)

@@ -7,14 +7,15 @@ from typing import Any
 import pytest
 import tiny
 import torch
+from PIL import Image
 from torch import Tensor
-from transformers import InstructBlipForConditionalGeneration
+from transformers import InstructBlipForConditionalGeneration, InstructBlipProcessor
 
 from vitpeel import models
 from vitpeel.captioner import Caption
 from vitpeel.config import Decoding
 from vitpeel.models import Model
-from vitpeel.sweep import sweep, unedited
+from vitpeel.sweep import Variant, sweep, unedited
 
 PICTURES = 12
 
@@ -163,3 +164,19 @@ def test_the_prompt_reaches_both_q_former_and_language_model(checkpoint: Path, m
     words = tiny.processor(32, 4).tokenizer(tiny.PROMPT).input_ids
     assert model.captioner.image.tolist() == [True] * 4 + [False] * len(words)
     assert torch.equal(model.captioner.prompt[4:], model.captioner.t5.embedding[words])
+
+
+@pytest.mark.parametrize(
+    "settings", [decoding(beams=1, max_new_tokens=256), decoding(max_new_tokens=256)], ids=str
+)
+def test_the_shipped_checkpoint_says_what_its_own_generate_says(settings: Decoding) -> None:
+    folder = Path(__file__).parents[2] / "resources/demo"
+    model = models.load("instructblip", folder / "captioner", prompt=tiny.PROMPT, device="cpu")
+    original = InstructBlipForConditionalGeneration.from_pretrained(folder / "captioner", dtype=torch.float32)
+    tools = InstructBlipProcessor.from_pretrained(folder / "captioner", backend="pil")
+    paths = sorted((folder / "whoops").glob("*.jpg"))[:8]
+    pixels = model.preprocess([Image.open(path).convert("RGB") for path in paths])
+    (reading,) = sweep(model.trunk, pixels, [Variant("last", (model.trunk.depth - 1,))])
+    captions = list(model.captioner.caption(enumerate(reading.z), settings, batch=8))
+    assert [c.text for c in captions] == tiny.generate(original.eval(), tools, pixels, settings)
+    assert len({c.text for c in captions}) > 5

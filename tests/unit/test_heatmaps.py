@@ -24,12 +24,3 @@ def test_a_map_is_the_mean_over_heads_in_the_patches_order() -> None:
 def test_a_grid_that_does_not_fit_is_refused() -> None:
     with pytest.raises(ValueError, match="7 tokens is not CLS and a grid of 2 x 2"):
         heatmaps.maps(attention(), (2, 2))
-
-
-def test_an_enlarged_map_keeps_its_corners_and_fills_zero_to_one() -> None:
-    large = heatmaps.enlarge(np.array([[0.1, 0.2, 0.1], [0.1, 0.1, 0.9]]), (40, 60))
-    assert large.shape == (40, 60)
-    assert (large.min(), large.max()) == (0, 1)
-    down, across = np.unravel_index(large.argmax(), large.shape)
-    assert down > 30 and across > 45
-    assert not heatmaps.enlarge(np.full((2, 2), 0.25), (8, 8)).any()
