@@ -1,4 +1,4 @@
-"""One thread a test process; tests that need a system package say so when skipped, or fail where that is asked."""
+"""One thread a test process; a test that lacks a system package says so, or fails where that is asked."""
 
 import os
 import shutil
@@ -6,7 +6,7 @@ from collections.abc import Generator
 
 import pytest
 
-# Before torch is imported. As the default run's jobs do: with more, a matrix kernel's last bits hang on the batch.
+# Before torch is imported. With more threads a matrix kernel's last bits hang on the batch.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 NO_SKIP = "VITPEEL_NO_SKIP"  # set in CI, where the packages are installed
