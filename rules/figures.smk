@@ -16,7 +16,7 @@ rule fig1_table:
             dataset=settings.main,
             shard=SHARDS,
         ),
-        code=modules("activations", "heatmaps", "tables", "plots/fig1"),
+        code=modules("activations", "heatmaps", "tables", "figure_tables"),
     output:
         captions="results/{run}/tables/fig1.csv",
         heatmaps="results/{run}/tables/fig1-heatmaps.csv",

@@ -12,7 +12,7 @@ rule fig3_table:
     input:
         summary=f"results/{{run}}/tables/{settings.main}/summary.parquet",
         scores=f"results/{{run}}/scores/{settings.main}/{FIG3_SCORES}.parquet",
-        code=modules("scores/bootstrap", "tables", "plots/fig3"),
+        code=modules("scores/bootstrap", "tables", "figure_tables"),
     output:
         table="results/{run}/tables/fig3.csv",
     log:

@@ -9,13 +9,12 @@ def main(
     captions: Path, attention: list[Path], images: list[str], layers: list[int], out: list[Path]
 ) -> None:
     """attention: the shards' files; out: the CSVs to write, of captions and of heatmaps."""
-    from vitpeel import activations, tables
-    from vitpeel.plots import fig1
+    from vitpeel import activations, figure_tables, tables
 
     maps = activations.heatmaps_of(attention, images)
-    rows = fig1.table(tables.read_table(captions, tables.CAPTIONS), images, layers)
+    rows = figure_tables.fig1_captions(tables.read_table(captions, tables.CAPTIONS), images, layers)
     tables.write_csv(out[0], rows)
-    tables.write_csv(out[1], fig1.heatmap_table(maps, sorted(rows["layer"].unique())))
+    tables.write_csv(out[1], figure_tables.fig1_heatmaps(maps, sorted(rows["layer"].unique())))
 
 
 with job(snakemake.log[0], snakemake.threads):

@@ -86,7 +86,7 @@ class ModelSettings(Section):
 
 
 class ComputeSettings(Section):
-    """How the work is cut up. Nothing here changes a result."""
+    """How the work is cut up."""
 
     shards: Annotated[int, Field(ge=1, le=10_000)] = Field(
         description="Parallel jobs a set of pictures is split into."
@@ -168,7 +168,10 @@ class Settings(Section):
         description="The set that is peeled: one of datasets."
     )
     model: ModelSettings = Field(description="The captioner.")
-    compute: ComputeSettings = Field(description="How the work is cut up.")
+    compute: ComputeSettings = Field(
+        description="How the work is cut up. With one thread a job, on the CPU, nothing here changes a "
+        "result; with more, or on a GPU, sums may be rounded differently in their last digit."
+    )
     scores: ScoreSettings = Field(description="Scores and their intervals.")
     figures: FigureSettings = Field(description="What the figures show.")
 

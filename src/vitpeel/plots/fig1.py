@@ -29,53 +29,6 @@ _NARROWEST = 1.0  # inches of a panel: a name must fit above it
 _HEAT = colormaps["YlOrRd"]
 
 
-def table(
-    captions: pd.DataFrame, image_ids: Sequence[str], layers: Sequence[int], variant: str = "unedited"
-) -> pd.DataFrame:
-    """The captions behind the figure: every layer of the chosen pictures, `shown` where it has a panel.
-
-    Raises VitpeelError for a picture or layer that was not captioned, naming what there is.
-    """
-    rows = captions[(captions["variant"] == variant) & captions["head"].isna()]
-    known = sorted(rows["image_id"].unique())
-    for image in image_ids:
-        if image not in known:
-            some = ", ".join(known[:3])
-            raise VitpeelError(
-                f"figures.fig1.images: no caption of picture {image}. There are {len(known)}: {some} ..."
-            )
-    depths = sorted(rows["layer"].unique())
-    for layer in layers:
-        if layer not in depths:
-            raise VitpeelError(
-                f"figures.fig1.layers: layer {layer} was not captioned; {depths[0]} to {depths[-1]} were."
-            )
-    place = {image: index for index, image in enumerate(image_ids)}
-    chosen = rows[rows["image_id"].isin(place)].assign(shown=rows["layer"].isin(layers))
-    chosen = chosen.sort_values("layer").sort_values(
-        "image_id", key=lambda ids: ids.map(place), kind="stable"
-    )
-    return chosen[["image_id", "layer", "shown", "caption", "truncated"]].reset_index(drop=True)
-
-
-def heatmap_table(maps: Mapping[str, Floats], layers: Sequence[int]) -> pd.DataFrame:
-    """The heatmaps behind the figure, one row a patch: image_id, layer, row, column, attention.
-
-    maps: image_id -> [layers, rows, columns], the CLS token's attention to the patches, on any scale.
-    attention, written: as a multiple of an equal share, so its mean over a map is 1.
-    """
-    parts = []
-    for image, own in maps.items():
-        share = np.asarray(own, dtype=float)
-        share = share / share.mean(axis=(1, 2), keepdims=True)
-        index = pd.MultiIndex.from_product(
-            [[image], layers, range(share.shape[1]), range(share.shape[2])],
-            names=["image_id", "layer", "row", "column"],
-        )
-        parts.append(pd.DataFrame({"attention": share.ravel()}, index=index).reset_index())
-    return pd.concat(parts, ignore_index=True)
-
-
 def read(path: Path) -> pd.DataFrame:
     """Read either table from its CSV; captions and picture ids stay text, whatever they look like."""
     return pd.read_csv(path, dtype={"image_id": "str", "caption": "str"}, keep_default_na=False)
@@ -109,8 +62,8 @@ def draw(
 ) -> Figure:
     """Draw the page of one picture.
 
-    rows, heatmaps: its rows of `table` and `heatmap_table`. picture: RGB. references: what people wrote, may
-    be empty. Raises VitpeelError where a shown layer has no heatmap.
+    rows, heatmaps: its rows of the two tables (`figure_tables`). picture: RGB. references: what people wrote,
+    may be empty. Raises VitpeelError where a shown layer has no heatmap.
     """
     shown = rows[rows["shown"]]
     maps = {layer: _grid(heatmaps[heatmaps["layer"] == layer]) for layer in heatmaps["layer"].unique()}

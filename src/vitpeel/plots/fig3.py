@@ -13,8 +13,6 @@ from matplotlib.ticker import MaxNLocator, MultipleLocator
 from vitpeel.errors import VitpeelError
 from vitpeel.plots import style
 
-COLUMNS = ("dataset", "variant", "layer", "metric", "mean", "low", "high", "confidence", "pictures", "empty")
-GAINS = ("gain", "gain_low", "gain_high")
 _SIZE = (7.2, 3.5)  # inches, a page's text width
 
 
@@ -28,24 +26,6 @@ def metric_name(metric: str) -> str:
         "bertscore": "BERTScore F1",
     }
     return names.get(metric, metric)
-
-
-def table(
-    summary: pd.DataFrame, gains: pd.DataFrame, metric: str, confidence: float, variant: str = "unedited"
-) -> pd.DataFrame:
-    """The table behind the figure: a row a layer, from `bootstrap.summarise` and `bootstrap.gain_to_last`.
-
-    gain is what the last layer has more than this one, paired over pictures. Raises VitpeelError where the
-    summary does not hold the metric.
-    """
-    keep = (summary["metric"] == metric) & (summary["variant"] == variant) & summary["head"].isna()
-    rows = summary[keep].assign(confidence=confidence)
-    if rows.empty:
-        known = ", ".join(sorted(summary["metric"].unique())) or "none"
-        raise VitpeelError(f"figures.fig3.metric: no {metric} in the scores. There are: {known}.")
-    own = gains[(gains["variant"] == variant) & gains["head"].isna()][["layer", *GAINS]]
-    merged = rows.merge(own, on="layer", validate="one_to_one").sort_values("layer", ignore_index=True)
-    return merged[[*COLUMNS, *GAINS]]
 
 
 def read(path: Path) -> pd.DataFrame:

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
-from vitpeel.plots import fig1, fig3, style
+from vitpeel import figure_tables
+from vitpeel.plots import style
 from vitpeel.scores import bootstrap
 
 SOURCE = style.Source("demo", "resources/demo/captioner", 200, embedded=True)
@@ -29,7 +30,7 @@ def curve_table(curve: np.ndarray, metric: str = "cider", pictures: int = 60, em
     blank = (rows["layer"] == 0) & (rows["image_id"] < f"p{empty:03d}")
     captions = rows.assign(caption=np.where(blank, "", "a dog"))
     summary = bootstrap.summarise(rows, captions, "whoops", resamples=200)
-    return fig3.table(summary, bootstrap.gain_to_last(rows, metric, resamples=200), metric, 0.95)
+    return figure_tables.fig3(summary, bootstrap.gain_to_last(rows, metric, resamples=200), metric, 0.95)
 
 
 def rising_curve() -> np.ndarray:
@@ -43,12 +44,16 @@ def caption_table(layers: list[int]) -> pd.DataFrame:
     captions = [said[layer // 9] if layer < 33 else "a kangaroo in a city street" for layer in range(39)]
     rows = [("7", "unedited", n, pd.NA, text, 5, n == 28) for n, text in enumerate(captions)]
     columns = ["image_id", "variant", "layer", "head", "caption", "tokens", "truncated"]
-    return fig1.table(pd.DataFrame(rows, columns=columns).astype({"head": "Int16"}), ["7"], layers)
+    return figure_tables.fig1_captions(
+        pd.DataFrame(rows, columns=columns).astype({"head": "Int16"}), ["7"], layers
+    )
 
 
 def heat_table(layers: list[int]) -> pd.DataFrame:
     """Figure 1's heatmaps of that picture, 8 x 8 patches."""
-    return fig1.heatmap_table({"7": np.random.default_rng(0).gamma(1, size=(len(layers), 8, 8))}, layers)
+    return figure_tables.fig1_heatmaps(
+        {"7": np.random.default_rng(0).gamma(1, size=(len(layers), 8, 8))}, layers
+    )
 
 
 def picture(width: int = 192, height: int = 192) -> Image.Image:

@@ -11,6 +11,7 @@ from drawn import SOURCE, caption_table, check_layout, heat_table, picture
 from matplotlib.text import Text
 from PIL import Image
 
+from vitpeel import figure_tables
 from vitpeel.errors import VitpeelError
 from vitpeel.plots import fig1
 
@@ -51,7 +52,7 @@ def test_the_hottest_patch_is_where_the_attention_is() -> None:
     heat = np.full((1, 8, 8), 1.0)
     heat[0, 1, 6] = 12.0  # second row from the top, second column from the right
     white = Image.new("RGB", (192, 192), "white")
-    page = fig1.draw(caption_table([38]), fig1.heatmap_table({"7": heat}, [38]), white, [], SOURCE)
+    page = fig1.draw(caption_table([38]), figure_tables.fig1_heatmaps({"7": heat}, [38]), white, [], SOURCE)
     panel = np.asarray(page.axes[1].images[0].get_array(), dtype=float)
     darkness = panel.max() - panel.sum(axis=-1)
     y, x = np.argwhere(darkness >= np.quantile(darkness, 0.999)).mean(axis=0)
@@ -61,7 +62,7 @@ def test_the_hottest_patch_is_where_the_attention_is() -> None:
 
 def test_heatmaps_are_multiples_of_an_equal_share() -> None:
     heat = np.random.default_rng(0).random((2, 3, 4)) * 0.01
-    rows = fig1.heatmap_table({"b": heat, "a": heat}, [5, 38])
+    rows = figure_tables.fig1_heatmaps({"b": heat, "a": heat}, [5, 38])
     assert rows["image_id"].tolist()[::24] == ["b", "a"]
     np.testing.assert_allclose(rows.groupby(["image_id", "layer"])["attention"].mean(), 1)
     cell = rows.query("image_id == 'a' and layer == 38 and row == 2 and column == 1")["attention"].item()
@@ -81,11 +82,11 @@ def test_what_is_not_there_is_named() -> None:
     with pytest.raises(
         VitpeelError, match=r"figures\.fig1\.images: no caption of picture 8\. There are 1: 7"
     ):
-        fig1.table(captions, ["8"], [38])
+        figure_tables.fig1_captions(captions, ["8"], [38])
     with pytest.raises(
         VitpeelError, match=r"figures\.fig1\.layers: layer 39 was not captioned; 0 to 38 were"
     ):
-        fig1.table(captions, ["7"], [39])
+        figure_tables.fig1_captions(captions, ["7"], [39])
     everything = list(range(39))
     with pytest.raises(VitpeelError, match="39 layers do not fit on a page"):
         fig1.draw(caption_table(everything), heat_table(everything), picture(), [], SOURCE)

@@ -11,6 +11,7 @@ from drawn import SOURCE, check_layout, curve_table, rising_curve
 from matplotlib.colors import to_hex
 from matplotlib.text import Text
 
+from vitpeel import figure_tables
 from vitpeel.errors import VitpeelError
 from vitpeel.plots import fig3, style
 
@@ -80,4 +81,4 @@ def test_what_is_not_there_is_named(rising: np.ndarray) -> None:
     with pytest.raises(VitpeelError, match=r"figures\.fig3\.layers: none of layers 31 to 38 .* has 0 to 11"):
         fig3.draw(rows, (31, 38), SOURCE)
     with pytest.raises(VitpeelError, match=r"no rougeL in the scores\. There are: cider"):
-        fig3.table(rows.assign(head=pd.NA), rows.assign(head=pd.NA), "rougeL", 0.95)
+        figure_tables.fig3(rows.assign(head=pd.NA), rows.assign(head=pd.NA), "rougeL", 0.95)

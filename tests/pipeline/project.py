@@ -1,0 +1,119 @@
+"""A copy of the project, with a tiny checkpoint and seven pictures, to run snakemake in."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from PIL import Image
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "tests/unit"))
+
+import tiny  # noqa: E402
+
+COPIED = ("Snakefile", "rules", "scripts", "report", "envs", "profiles", "src", "pyproject.toml")
+BLOCKS = 3
+PICTURES = "abcdefg"
+IGNORED = shutil.ignore_patterns("__pycache__", "*.pyc", "*.egg-info")
+
+
+@dataclass(frozen=True)
+class Project:
+    """A folder to run snakemake in."""
+
+    root: Path
+
+    def snakemake(self, *arguments: str, prefix: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+        """Run the real snakemake on the real Snakefile, with this copy's library."""
+        environment = {**os.environ, "PYTHONPATH": str(self.root / "src")}
+        command = [*prefix, sys.executable, "-m", "snakemake", *arguments]
+        return subprocess.run(
+            command, cwd=self.root, env=environment, capture_output=True, text=True, timeout=900
+        )
+
+    def run(self, *arguments: str) -> set[str]:
+        """Run it successfully; the names of the rules that ran (with -n: that would run)."""
+        done = self.snakemake(*arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return planned(done.stdout + done.stderr)
+
+    def set(self, **changes: Any) -> None:
+        """Change keys of the configuration, written as sections__key."""
+        path = self.root / "config/config.yaml"
+        mapping = yaml.safe_load(path.read_text())
+        for keys, value in changes.items():
+            *sections, key = keys.split("__")
+            inside = mapping
+            for section in sections:
+                inside = inside[section]
+            inside[key] = value
+        path.write_text(yaml.safe_dump(mapping))
+
+    def __truediv__(self, path: str) -> Path:
+        return self.root / path
+
+
+def planned(output: str) -> set[str]:
+    """Rules in snakemake's table of jobs, without the target rules, which run nothing."""
+    table = re.search(r"^job +count\n-[- ]+\n(.*?)^total ", output, re.S | re.M)
+    if table is None:
+        assert "Nothing to be done" in output, output
+        return set()
+    return {line.split()[0] for line in table[1].splitlines() if line.strip()} - {"all", "fig1", "fig3"}
+
+
+def settings() -> dict[str, Any]:
+    """The shipped configuration, for the small model and the few pictures."""
+    made: dict[str, Any] = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    folder = {"kind": "folder", "path": "pictures", "captions": "pictures/captions.csv", "limit": None}
+    decoding = {**made["model"]["decoding"], "max_new_tokens": 8}
+    return {
+        **made,
+        "run": "test",
+        "datasets": {"mine": folder},
+        "main": "mine",
+        "model": {
+            **made["model"],
+            "checkpoint": "checkpoint",
+            "depth": BLOCKS,
+            "prompt": tiny.PROMPT,
+            "decoding": decoding,
+        },
+        "compute": {**made["compute"], "shards": 3, "picture_batch": 2, "caption_batch": 16},
+        "figures": {
+            "fig1": {"images": ["b", "f"], "layers": [0, 2]},
+            "fig3": {"metric": "cider", "layers": [1, 2]},
+        },
+    }
+
+
+def make(root: Path) -> Project:
+    """The project's code, a configuration, a checkpoint, seven pictures and one that is none."""
+    for name in COPIED:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, root / name, ignore=IGNORED)
+        else:
+            shutil.copy2(ROOT / name, root / name)
+    (root / "config").mkdir()
+    (root / "config/config.yaml").write_text(yaml.safe_dump(settings()))
+    tiny.save(root / "checkpoint", tiny.config(blocks=BLOCKS))
+    (root / "pictures").mkdir()
+    generator = np.random.default_rng(3)
+    rows = ["image_id,caption"]
+    for number, name in enumerate(PICTURES):
+        coarse = generator.integers(0, 256, (4, 4, 3), dtype=np.uint8)
+        Image.fromarray(coarse).resize((48, 40)).save(root / f"pictures/{name}.png")
+        animals = ("giraffe", "zebra", "horse", "dog")
+        rows += [f"{name},a {animals[(number + k) % 4]} on a {('beach', 'desert')[k]}" for k in (0, 1)]
+    (root / "pictures/broken.jpg").write_text("no picture")
+    (root / "pictures/captions.csv").write_text("\n".join(rows) + "\n")
+    return Project(root)
