@@ -63,6 +63,27 @@ SUMMARY = pa.schema(
         _required("empty", pa.int32()),
     ]
 )
+# What the update of the CLS token in one layer is the sum of (section 3.3). component: "head 0" ..., "mlp",
+# "bias"; share: of the update, a layer's sum to one.
+DATAFLOW = pa.schema(
+    [
+        _required("image_id", pa.string()),
+        _required("layer", pa.int16()),
+        _required("component", pa.string()),
+        _required("norm", pa.float64()),
+        _required("share", pa.float64()),
+        _required("cosine", pa.float64()),
+    ]
+)
+# How much a picture's layer changes against the one before it, as each perspective measures it.
+CHANGES = pa.schema(
+    [
+        _required("image_id", pa.string()),
+        _required("layer", pa.int16()),
+        _required("measure", pa.string()),
+        _required("change", pa.float64()),
+    ]
+)
 
 
 def write_table(path: Path, frame: pd.DataFrame, schema: pa.Schema, provenance: Provenance) -> None:
