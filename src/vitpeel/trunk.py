@@ -87,11 +87,14 @@ class Trunk:
         cls = self.cls.expand(len(pixels), 1, -1)
         return torch.cat([cls, patches.flatten(2).transpose(1, 2)], dim=1) + self.positions
 
-    def block(self, layer: int, z: Tensor, edit: Edit = UNEDITED) -> Tensor:
-        """Z^{l-1} -> Z^l, Equations 1 and 2.  z, returned: [batch, tokens, width]."""
-        z_hat = self.attention(layer, edit.attention_input(layer, z), edit.head_scale(layer)) + edit.skip(
-            layer, z
-        )
+    def block(self, layer: int, z: Tensor, edit: Edit = UNEDITED, msa: Tensor | None = None) -> Tensor:
+        """Z^{l-1} -> Z^l, Equations 1 and 2.  z, returned: [batch, tokens, width].
+
+        msa: the edited MSA^l, where it is known already; [batch or 1, tokens, width].
+        """
+        if msa is None:
+            msa = self.edited_attention(layer, self.edited_heads(layer, z, edit), edit)
+        z_hat = msa + edit.skip(layer, z)
         return self.mlp(layer, z_hat) + z_hat
 
     def attention(self, layer: int, z: Tensor, head_scale: Tensor | None = None) -> Tensor:
@@ -99,11 +102,31 @@ class Trunk:
 
         z, returned: [batch, tokens, width]; head_scale: [heads].
         """
-        query, key, value = self._query_key_value(layer, z)
-        heads = F.scaled_dot_product_attention(query, key, value)
-        if head_scale is not None:
-            heads = heads * head_scale[:, None, None]
-        return self.blocks[layer].out(heads.transpose(1, 2).reshape(z.shape))
+        heads = self._attend(layer, self.blocks[layer].norm1(z))
+        return self._out(layer, _scaled(heads, head_scale))
+
+    def edited_heads(self, layer: int, z: Tensor, edit: Edit) -> Tensor:
+        """What each head of block `layer` gives under an edit, before W_O.
+
+        z: [batch, tokens, width] -> [batch or 1, heads, tokens, width / heads], 1 where the edit lets MSA
+        read the same for every picture.
+        """
+        x = self.blocks[layer].norm1(edit.attention_input(layer, z))
+        heads = self._attend(layer, edit.normed_input(layer, x))
+        return _scaled(heads, edit.head_scale(layer, self.heads))
+
+    def edited_attention(self, layer: int, heads: Tensor, edit: Edit) -> Tensor:
+        """MSA^l of what `edited_heads` gave.  [n, heads, tokens, width/heads] -> [n or 1, tokens, width]."""
+        return edit.attention_output(layer, self._out(layer, heads))
+
+    def each_head(self, layer: int, heads: Tensor) -> Tensor:
+        """What each head adds to the stream, without the bias of W_O.
+
+        [batch, heads, tokens, width / heads] -> [batch, heads, tokens, width]; summed over heads, and with
+        the bias, this is MSA^l.
+        """
+        weight = self.blocks[layer].out.weight.view(self.width, self.heads, -1)
+        return torch.einsum("bhti,dhi->bhtd", heads, weight)
 
     def mlp(self, layer: int, z_hat: Tensor) -> Tensor:
         """MLP^l with its layer norm.  z_hat, returned: [batch, tokens, width]."""
@@ -116,7 +139,7 @@ class Trunk:
         z: [batch, tokens, width], what MSA reads, unedited the stream before the block; returned: [batch,
         heads, tokens], each row sums to one.
         """
-        query, key, _ = self._query_key_value(layer, z)
+        query, key, _ = self._query_key_value(layer, self.blocks[layer].norm1(z))
         scores = query[:, :, :1] @ key.transpose(2, 3) * query.shape[-1] ** -0.5
         weights: Tensor = scores.softmax(-1).squeeze(2)
         return weights
@@ -132,9 +155,20 @@ class Trunk:
         """The norm after the last block, applied to any Z^l read.  z, returned: [batch, tokens, width]."""
         return self.post(z)
 
-    def _query_key_value(self, layer: int, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """z: [batch, tokens, width] -> three times [batch, heads, tokens, width / heads]."""
-        block = self.blocks[layer]
-        qkv = block.qkv(block.norm1(z))
-        query, key, value = qkv.view(*z.shape[:2], 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+    def _attend(self, layer: int, x: Tensor) -> Tensor:
+        """x, normed: [batch, tokens, width] -> each head's output, [batch, heads, tokens, width / heads]."""
+        return F.scaled_dot_product_attention(*self._query_key_value(layer, x))
+
+    def _out(self, layer: int, heads: Tensor) -> Tensor:
+        """[batch, heads, tokens, width / heads] -> [batch, tokens, width]."""
+        return self.blocks[layer].out(heads.transpose(1, 2).flatten(2))
+
+    def _query_key_value(self, layer: int, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """x, normed: [batch, tokens, width] -> three times [batch, heads, tokens, width / heads]."""
+        qkv = self.blocks[layer].qkv(x)
+        query, key, value = qkv.view(*x.shape[:2], 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         return query, key, value
+
+
+def _scaled(heads: Tensor, scale: Tensor | None) -> Tensor:
+    return heads if scale is None else heads * scale.to(heads)[:, None, None]
