@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 import torch
@@ -12,10 +11,8 @@ from PIL import Image
 from torch import Tensor
 from transformers import InstructBlipProcessor
 
+from vitpeel.demo.losses import Losses
 from vitpeel.demo.words import objects_in
-
-if TYPE_CHECKING:
-    from vitpeel.demo.training import Losses
 
 
 @dataclass(frozen=True)
