@@ -35,7 +35,7 @@ def flow_change(dataflow: pd.DataFrame) -> pd.DataFrame:
     dataflow: a `dataflow` table. Returned, as by the two functions below: a `changes` table.
     """
     along = dataflow.assign(change=dataflow["norm"] * dataflow["cosine"])  # these sum to the length
-    rows: pd.DataFrame = along.groupby(["image_id", "layer"], as_index=False)["change"].sum()
+    rows = along.groupby(["image_id", "layer"])["change"].sum().reset_index()
     return rows.assign(measure=UPDATE)[_COLUMNS]
 
 
