@@ -45,20 +45,28 @@ def dataflow(
     return pd.concat(parts, ignore_index=True)[columns]
 
 
-def outlier_shares(maps: NDArray[np.floating], outliers: Mask) -> pd.DataFrame:
-    """How many patches are outliers and how much attention they get: layer, patches, attention, pictures.
+def outlier_shares(
+    maps: NDArray[np.floating],
+    outliers: Mask,
+    resamples: int = 2000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """How many patches are outliers and how much attention they get, mean over pictures.
 
-    maps, outliers: [pictures, layers, down, across]. patches: share of all patches; attention: share of
-    what CLS pays to patches, on the maps as they are.
+    maps, outliers: [pictures, layers, down, across]. Returns layer, patches (share of all patches),
+    attention (share of what CLS pays to patches, on the maps as they are), each also with _low and _high,
+    its bootstrap interval over pictures; pictures and confidence.
     """
     paid = (maps * outliers).sum(axis=(2, 3)) / maps.sum(axis=(2, 3))
+    count, tail = len(maps), (1 - confidence) / 2
+    times = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=resamples)
+    columns: dict[str, Floats] = {}
+    for name, own in (("patches", outliers.mean(axis=(2, 3))), ("attention", paid.astype("float64"))):
+        low, high = np.quantile(times @ own / count, [tail, 1 - tail], axis=0)
+        columns |= {name: own.mean(axis=0), f"{name}_low": low, f"{name}_high": high}
     return pd.DataFrame(
-        {
-            "layer": range(maps.shape[1]),
-            "patches": outliers.mean(axis=(0, 2, 3)),
-            "attention": paid.mean(axis=0).astype("float64"),
-            "pictures": len(maps),
-        }
+        {"layer": range(maps.shape[1]), **columns, "pictures": count, "confidence": confidence}
     )
 
 

@@ -96,7 +96,10 @@ def draw(
                     if place == 0:
                         panel.set_ylabel(("as it is", "handled")[turn], fontsize=style.SMALL)
         _shares(box(0.7, _TOP + len(pictures) * row + 0.35, _WIDTH - 0.85, _PLOT), shares)
-        style.foot(figure, source, f"Dark: much CLS attention. Blue frames: outliers, {rule}.")
+        said = f"Dark: CLS attention. Blue: outliers, {rule}."
+        if shares["pictures"].min() > 1:
+            said += f" Bands: {shares['confidence'].iloc[0] * 100:g} % intervals."
+        style.foot(figure, source, said)
     return figure
 
 
@@ -118,12 +121,14 @@ def _shares(axes: Axes, shares: pd.DataFrame) -> None:
         ("patches", "share of patches", style.BLUE),
     )
     for place, (column, name, colour) in enumerate(named):
+        low, high = shares[f"{column}_low"], shares[f"{column}_high"]
+        axes.fill_between(shares["layer"], low, high, color=colour, alpha=0.25, linewidth=0)
         axes.plot(shares["layer"], shares[column], color=colour, linewidth=1.5, marker="o", markersize=2)
         at = 0.97 - 0.13 * place
         axes.text(
             0.99, at, name, transform=axes.transAxes, ha="right", va="top", color=colour, fontsize=style.SMALL
         )
-    top = 1.15 * float(shares[["patches", "attention"]].to_numpy(dtype=float).max()) or 0.01
+    top = 1.15 * float(shares[["patches_high", "attention_high"]].to_numpy(dtype=float).max()) or 0.01
     axes.set_ylim(0, top)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0 if top > 0.2 else 1))
     axes.yaxis.set_major_locator(MaxNLocator(4))

@@ -129,6 +129,8 @@ def test_outlier_tables() -> None:
     shares = perspective_tables.outlier_shares(maps, found)
     assert shares["patches"].tolist() == [0, 1 / 8, 0]
     assert shares["attention"].tolist() == pytest.approx([0, 5 / 8 / 2, 0])
+    assert shares["attention_low"].tolist() == [0, 0, 0]
+    assert shares["attention_high"].tolist() == pytest.approx([0, 5 / 8, 0])
     handled = heatmaps.handle(maps, found, heatmaps.Outliers(renormalise=False))
     rows = perspective_tables.outlier_maps({"a": maps[0]}, {"a": found[0]}, {"a": handled[0]}, [1])
     assert rows["attention"].tolist() == [2.5, 0.5, 0.5, 0.5]
