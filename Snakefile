@@ -26,7 +26,7 @@ include: "rules/datasets.smk"  # pictures and captions in
 include: "rules/activations.smk"  # what every layer holds: residual tokens, CLS attention (sections 3.3, 3.4)
 include: "rules/captions.smk"  # what every layer says (section 3.5)
 include: "rules/scores.smk"  # what that is worth
-include: "rules/upper.smk"  # section 4.3: the storytellers, Figure 3
+include: "rules/upper.smk"  # section 4.3: the semantic sculptors, Figure 3
 include: "rules/figures.smk"  # Figure 1
 include: "rules/demo.smk"  # how the embedded captioner was trained
 
