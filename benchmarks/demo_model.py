@@ -10,12 +10,19 @@ word for word. Vague: it falls back on a kind ("a large animal") or on "somethin
 from __future__ import annotations
 
 import sys
+import time
+from math import isqrt
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from vitpeel.demo.words import ANYTHING, CATEGORIES, SCENES, objects_in
+from vitpeel.demo.words import ANYTHING, CATEGORIES, PROMPT, SCENES, objects_in
+from vitpeel.heatmaps import delta, l1, maps
 from vitpeel.tables import CAPTIONS, PICTURES, SCORES, read_table
+from vitpeel.tensors import open_tensors
+
+CAPTIONER = Path(__file__).parents[1] / "resources" / "demo" / "captioner"
 
 PLACES = tuple(place for scene in SCENES for place in (scene.place, scene.region, scene.anywhere))
 VAGUE = (ANYTHING, *(category.name for category in CATEGORIES))
@@ -64,8 +71,57 @@ def pairs(results: Path, layer: int) -> pd.DataFrame:
     return pd.Series(right).groupby(kind).agg(["size", "mean"])
 
 
+def neighbours(results: Path) -> pd.DataFrame:
+    """Return how much neighbouring layers differ, inside the triples that growth left and across them.
+
+    step: ||Z^l - Z^{l-1}|| / ||Z^{l-1}||; cosine: of successive steps, both means over tokens; heatmap: L1 of
+    the change of the CLS map; captions: share of the pictures whose caption changes.
+    """
+    said = read_table(results / "captions" / "whoops" / "layers.parquet", CAPTIONS)
+    wide = said.pivot(index="image_id", columns="layer", values="caption")
+    captions = [(wide[layer] != wide[layer - 1]).mean() for layer in wide.columns[1:]]
+    rows: dict[str, list[np.ndarray]] = {"step": [], "cosine": [], "heatmap": []}
+    for path in sorted((results / "activations" / "whoops").glob("residuals-*.safetensors")):
+        attention = path.with_name(path.name.replace("residuals", "attention"))
+        with open_tensors(path) as file, open_tensors(attention) as looks:
+            for k in range(len(file.image_ids)):
+                z = np.asarray(file.rows("residuals", k, k + 1)[0])
+                step = np.diff(z, axis=0)
+                size = np.linalg.norm(step, axis=-1)
+                rows["step"].append((size / np.linalg.norm(z[:-1], axis=-1)).mean(-1)[1:])
+                inner = (step[1:] * step[:-1]).sum(-1)
+                rows["cosine"].append((inner / size[1:] / size[:-1]).mean(-1))
+                alpha = np.asarray(looks.rows("attention", k, k + 1)[0])
+                side = isqrt(alpha.shape[-1] - 1)
+                rows["heatmap"].append(l1(delta(maps(alpha, (side, side)))))
+    table = pd.DataFrame({name: np.mean(values, axis=0) for name, values in rows.items()})
+    across = pd.Series(wide.columns[1:] % 3 == 0).map({True: "across triples", False: "inside a triple"})
+    return table.assign(captions=captions).groupby(across.to_numpy()).agg(["mean", "min", "max"])
+
+
+def forward_rate(threads: int) -> float:
+    """Return pictures a second through all 39 blocks of the trunk."""
+    import torch
+
+    from vitpeel import models
+
+    torch.set_num_threads(threads)
+    trunk = models.load("instructblip", CAPTIONER, prompt=PROMPT, device="cpu").trunk
+    pixels = torch.randn(64, 3, 64, 64)
+    with torch.inference_mode():
+        for _ in range(2):  # the first to warm up
+            started = time.perf_counter()
+            for _ in range(3):
+                list(trunk.layers(pixels))
+            seconds = time.perf_counter() - started
+    return 3 * len(pixels) / seconds
+
+
 if __name__ == "__main__":
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "results/demo")
     table = by_layer(folder)
     print(table.to_string(float_format=lambda x: f"{x:.3f}"), "\n")
-    print(pairs(folder, int(table.index.max())).to_string(float_format=lambda x: f"{x:.3f}"))
+    print(pairs(folder, int(table.index.max())).to_string(float_format=lambda x: f"{x:.3f}"), "\n")
+    print(neighbours(folder).T.to_string(float_format=lambda x: f"{x:.3f}"), "\n")
+    for threads in (1, 2):
+        print(f"forward through 39 blocks, {threads} threads: {forward_rate(threads):.0f} pictures/s")

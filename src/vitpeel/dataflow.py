@@ -10,7 +10,7 @@ the bias of the output projection is a component of its own, and the MLP's term 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -98,18 +98,6 @@ def attention(trunk: Trunk, layer: int, z: Tensor, token: int | None = None) -> 
     return weights
 
 
-def before_blocks(trunk: Trunk, pixels: Tensor) -> Iterator[tuple[int, Tensor]]:
-    """(l, Z^{l-1}) of every layer: the stream that block l reads.
-
-    pixels: [batch, 3, height, width]; Z^{l-1}: [batch, tokens, width].
-    """
-    z = trunk.embed(pixels)
-    for layer in range(trunk.depth):
-        yield layer, z
-        if layer + 1 < trunk.depth:
-            z = trunk.block(layer, z)
-
-
 def table(
     trunk: Trunk,
     image_ids: Sequence[str],
@@ -119,7 +107,7 @@ def table(
 ) -> pd.DataFrame:
     """Return a `dataflow` table: every component of every picture and layer.
 
-    streams: (l, Z^{l-1} [pictures, tokens, width]), from `before_blocks` or from the residuals on disk.
+    streams: (l, Z^{l-1} [pictures, tokens, width]), from `Trunk.inputs` or from the residuals on disk.
     norm: the component's length. cosine: with the update. share: the part of the update that the component
     makes, its projection on the update over the update's length: a layer's shares sum to one, and one below
     zero works against the others. Where nothing is updated, cosine and share are 0.

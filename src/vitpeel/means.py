@@ -87,11 +87,7 @@ def sums(trunk: Trunk, inputs: Iterable[tuple[int, Tensor]], places: Sequence[Pl
 def fresh_inputs(trunk: Trunk, batches: Iterable[Tensor]) -> Iterator[tuple[int, Tensor]]:
     """(l, input of block l [batch, tokens, width]) from pixels [batch, 3, height, width]."""
     for pixels in batches:
-        z = trunk.embed(pixels)
-        for layer in range(trunk.depth):
-            yield layer, z
-            if layer + 1 < trunk.depth:
-                z = trunk.block(layer, z)
+        yield from trunk.inputs(pixels)
 
 
 def cached_inputs(

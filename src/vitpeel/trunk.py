@@ -151,6 +151,14 @@ class Trunk:
             z = self.block(layer, z)
             yield layer, z
 
+    def inputs(self, pixels: Tensor) -> Iterator[tuple[int, Tensor]]:
+        """(l, Z^{l-1}), what block l reads, of every layer.  pixels: [batch, 3, height, width]."""
+        z = self.embed(pixels)
+        for layer in range(self.depth):
+            yield layer, z
+            if layer + 1 < self.depth:
+                z = self.block(layer, z)
+
     def readout(self, z: Tensor) -> Tensor:
         """The norm after the last block, applied to any Z^l read.  z, returned: [batch, tokens, width]."""
         return self.post(z)

@@ -14,6 +14,7 @@ from transformers import InstructBlipForConditionalGeneration, InstructBlipProce
 from vitpeel import models
 from vitpeel.captioner import Caption
 from vitpeel.config import Decoding
+from vitpeel.demo import words as demo_words
 from vitpeel.models import Model
 from vitpeel.sweep import Variant, sweep, unedited
 
@@ -171,12 +172,14 @@ def test_the_prompt_reaches_both_q_former_and_language_model(checkpoint: Path, m
 )
 def test_the_shipped_checkpoint_says_what_its_own_generate_says(settings: Decoding) -> None:
     folder = Path(__file__).parents[2] / "resources/demo"
-    model = models.load("instructblip", folder / "captioner", prompt=tiny.PROMPT, device="cpu")
+    model = models.load("instructblip", folder / "captioner", prompt=demo_words.PROMPT, device="cpu")
     original = InstructBlipForConditionalGeneration.from_pretrained(folder / "captioner", dtype=torch.float32)
     tools = InstructBlipProcessor.from_pretrained(folder / "captioner", backend="pil")
-    paths = sorted((folder / "whoops").glob("*.jpg"))[:8]
+    paths = sorted((folder / "whoops").glob("*.jpg"))
     pixels = model.preprocess([Image.open(path).convert("RGB") for path in paths])
     (reading,) = sweep(model.trunk, pixels, [Variant("last", (model.trunk.depth - 1,))])
-    captions = list(model.captioner.caption(enumerate(reading.z), settings, batch=8))
-    assert [c.text for c in captions] == tiny.generate(original.eval(), tools, pixels, settings)
-    assert len({c.text for c in captions}) > 5
+    captions = list(model.captioner.caption(enumerate(reading.z), settings, batch=256))
+    assert [c.text for c in captions] == tiny.generate(
+        original.eval(), tools, pixels, settings, demo_words.PROMPT
+    )
+    assert len({c.text for c in captions}) > 100

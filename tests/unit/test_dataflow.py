@@ -10,14 +10,11 @@ import tiny
 import torch
 from torch.testing import assert_close
 from torch.utils._python_dispatch import TorchDispatchMode
-from transformers import InstructBlipForConditionalGeneration, InstructBlipVisionModel
 
 from vitpeel import dataflow
 from vitpeel.models.instructblip import trunk_of
 from vitpeel.provenance import Provenance
 from vitpeel.tables import DATAFLOW, read_table, write_table
-
-DEMO = Path(__file__).parents[2] / "resources/demo/captioner"
 
 
 @pytest.fixture(autouse=True)
@@ -26,27 +23,15 @@ def no_gradients() -> Iterator[None]:
         yield
 
 
-def vision(**geometry: int) -> InstructBlipVisionModel:
-    return tiny.model(tiny.config(**geometry)).vision_model
-
-
-def real_geometry() -> InstructBlipVisionModel:
-    return vision(blocks=2, width=1408, heads=16, mlp=6144, image=28, patch=14)
-
-
-def demo() -> InstructBlipVisionModel:
-    return InstructBlipForConditionalGeneration.from_pretrained(DEMO, dtype=torch.float32).eval().vision_model
-
-
 @pytest.mark.parametrize("bias", ["component", "heads"])
-@pytest.mark.parametrize("make", [vision, real_geometry, demo])
+@pytest.mark.parametrize("make", [tiny.vision, tiny.real_geometry, tiny.demo_vision])
 def test_components_sum_to_the_checkpoints_update(make, bias: dataflow.Bias) -> None:
     checkpoint = make()
     trunk = trunk_of(checkpoint)
     pixels = tiny.pictures(3, checkpoint.config.image_size)
     states = checkpoint(pixels, output_hidden_states=True).hidden_states
     layers = 0
-    for layer, z in dataflow.before_blocks(trunk, pixels):
+    for layer, z in trunk.inputs(pixels):
         update = states[layer + 1] - states[layer]
         for token in (dataflow.CLS, 3):
             found = dataflow.contributions(trunk, layer, z, token, bias)
@@ -57,7 +42,7 @@ def test_components_sum_to_the_checkpoints_update(make, bias: dataflow.Bias) -> 
 
 
 def test_a_heads_contribution_is_what_the_projection_loses_without_it() -> None:
-    checkpoint = vision()
+    checkpoint = tiny.vision()
     trunk = trunk_of(checkpoint)
     z = trunk.embed(tiny.pictures(3))
     block = checkpoint.encoder.layers[1].self_attn
@@ -82,7 +67,7 @@ def test_a_heads_contribution_is_what_the_projection_loses_without_it() -> None:
 
 
 def test_the_tokens_of_a_head_sum_to_the_head() -> None:
-    trunk = trunk_of(vision())
+    trunk = trunk_of(tiny.vision())
     z = trunk.embed(tiny.pictures(3))
     for head in range(trunk.heads):
         parts = dataflow.sources(trunk, 1, z, head, token=4)
@@ -91,12 +76,12 @@ def test_the_tokens_of_a_head_sum_to_the_head() -> None:
 
 
 def test_attention_of_any_token_equals_the_checkpoint() -> None:
-    checkpoint = vision()
+    checkpoint = tiny.vision()
     checkpoint.set_attn_implementation("eager")
     pixels = tiny.pictures(3)
     expected = checkpoint(pixels, output_attentions=True).attentions
     trunk = trunk_of(checkpoint)
-    for layer, z in dataflow.before_blocks(trunk, pixels):
+    for layer, z in trunk.inputs(pixels):
         assert_close(dataflow.attention(trunk, layer, z), expected[layer], atol=1e-5, rtol=0)
         assert_close(dataflow.attention(trunk, layer, z, 7)[:, :, 0], expected[layer][:, :, 7])
 
@@ -114,7 +99,7 @@ class Largest(TorchDispatchMode):
 
 
 def test_tokens_x_heads_x_width_is_never_held() -> None:
-    trunk = trunk_of(vision(image=64))
+    trunk = trunk_of(tiny.vision(image=64))
     z = trunk.embed(tiny.pictures(1, 64))
     with Largest() as largest:
         dataflow.contributions(trunk, 1, z)
@@ -123,10 +108,10 @@ def test_tokens_x_heads_x_width_is_never_held() -> None:
 
 
 def test_the_table_tells_norm_share_and_cosine(tmp_path: Path) -> None:
-    checkpoint = vision()
+    checkpoint = tiny.vision()
     trunk = trunk_of(checkpoint)
     pixels = tiny.pictures(3)
-    rows = dataflow.table(trunk, ["a", "b", "c"], dataflow.before_blocks(trunk, pixels))
+    rows = dataflow.table(trunk, ["a", "b", "c"], trunk.inputs(pixels))
     assert len(rows) == 3 * trunk.depth * (trunk.heads + 2)
     states = checkpoint(pixels, output_hidden_states=True).hidden_states
     update = (states[2] - states[1])[1, 0]
@@ -143,11 +128,11 @@ def test_the_table_tells_norm_share_and_cosine(tmp_path: Path) -> None:
 
 
 def test_a_layer_that_does_nothing_has_no_shares() -> None:
-    checkpoint = vision()
+    checkpoint = tiny.vision()
     block = checkpoint.encoder.layers[0]
     for linear in (block.self_attn.projection, block.mlp.fc2):
         linear.weight.zero_()
         linear.bias.zero_()
     trunk = trunk_of(checkpoint)
-    rows = dataflow.table(trunk, ["a"], dataflow.before_blocks(trunk, tiny.pictures(1)))
+    rows = dataflow.table(trunk, ["a"], trunk.inputs(tiny.pictures(1)))
     assert (rows.loc[rows["layer"] == 0, ["norm", "share", "cosine"]] == 0).all(axis=None)

@@ -1,22 +1,18 @@
 """The trunk against transformers' vision model."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import tiny
 import torch
 from torch.testing import assert_close
 from transformers import (
-    InstructBlipForConditionalGeneration,
     InstructBlipVisionConfig,
     InstructBlipVisionModel,
 )
 
 from vitpeel.errors import InputError
 from vitpeel.models.instructblip import trunk_of
-
-DEMO = Path(__file__).parents[2] / "resources/demo/captioner"
 
 
 @pytest.fixture(autouse=True)
@@ -25,22 +21,7 @@ def no_gradients() -> Iterator[None]:
         yield
 
 
-def vision(**geometry: int) -> InstructBlipVisionModel:
-    """A random vision model; its qkv bias, like the checkpoints', is zero for the keys."""
-    return tiny.model(tiny.config(**geometry)).vision_model
-
-
-def real_geometry() -> InstructBlipVisionModel:
-    """Two of InstructBLIP's blocks, on pictures of 2 x 2 patches."""
-    return vision(blocks=2, width=1408, heads=16, mlp=6144, image=28, patch=14)
-
-
-def demo() -> InstructBlipVisionModel:
-    """The vision model of the checkpoint that the project ships."""
-    return InstructBlipForConditionalGeneration.from_pretrained(DEMO, dtype=torch.float32).eval().vision_model
-
-
-@pytest.mark.parametrize("make", [vision, real_geometry, demo])
+@pytest.mark.parametrize("make", [tiny.vision, tiny.real_geometry, tiny.demo_vision])
 def test_every_layer_equals_the_checkpoint(make) -> None:
     checkpoint = make()
     trunk = trunk_of(checkpoint)
@@ -56,7 +37,7 @@ def test_every_layer_equals_the_checkpoint(make) -> None:
 
 
 def test_cls_attention_equals_the_checkpoint() -> None:
-    checkpoint = vision()
+    checkpoint = tiny.vision()
     checkpoint.set_attn_implementation("eager")
     trunk = trunk_of(checkpoint)
     pixels = tiny.pictures(3)
@@ -70,7 +51,7 @@ def test_cls_attention_equals_the_checkpoint() -> None:
 
 
 def test_a_head_scaled_to_nothing_equals_a_hook_on_the_checkpoint() -> None:
-    checkpoint = vision()
+    checkpoint = tiny.vision()
     trunk = trunk_of(checkpoint)
     z = trunk.embed(tiny.pictures(3))
     block = checkpoint.encoder.layers[1].self_attn
@@ -104,14 +85,14 @@ def test_the_real_configuration_maps_with_no_parameter_left_over() -> None:
 
 
 def test_a_parameter_without_a_place_is_refused() -> None:
-    checkpoint = vision()
+    checkpoint = tiny.vision()
     checkpoint.encoder.layers[1].gamma = torch.nn.Parameter(torch.ones(1))
     with pytest.raises(InputError, match=r"encoder\.layers\.1\.gamma"):
         trunk_of(checkpoint)
 
 
 def test_a_picture_gives_the_same_bits_whatever_its_batch() -> None:
-    checkpoint = vision(width=96, heads=8, mlp=192, image=64)
+    checkpoint = tiny.vision(width=96, heads=8, mlp=192, image=64)
     trunk = trunk_of(checkpoint)
     pixels = tiny.pictures(8, 64)
     together = dict(trunk.layers(pixels))

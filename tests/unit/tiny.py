@@ -18,9 +18,12 @@ from transformers import (
     InstructBlipConfig,
     InstructBlipForConditionalGeneration,
     InstructBlipProcessor,
+    InstructBlipVisionModel,
     T5Tokenizer,
 )
 from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
+
+DEMO_CAPTIONER = Path(__file__).parents[2] / "resources/demo/captioner"
 
 _WORDS = """
 a an the on in at of with under near behind two three large small old young red green blue white
@@ -147,9 +150,11 @@ def pictures(count: int, size: int = 32, seed: int = 0) -> torch.Tensor:
 PROMPT = "describe this picture"
 
 
-def generate(checkpoint: Any, tools: InstructBlipProcessor, pixels: torch.Tensor, settings: Any) -> list[str]:
+def generate(
+    checkpoint: Any, tools: InstructBlipProcessor, pixels: torch.Tensor, settings: Any, prompt: str = ""
+) -> list[str]:
     """What the checkpoint's own `generate` says of each picture alone.  pixels: [n, 3, size, size]."""
-    text = tools(images=Image.new("RGB", (8, 8)), text=PROMPT, return_tensors="pt")
+    text = tools(images=Image.new("RGB", (8, 8)), text=prompt or PROMPT, return_tensors="pt")
     text.pop("pixel_values")
     captions = []
     for picture in pixels:
@@ -165,3 +170,22 @@ def generate(checkpoint: Any, tools: InstructBlipProcessor, pixels: torch.Tensor
         )
         captions.append(tools.batch_decode(words, skip_special_tokens=True)[0].strip())
     return captions
+
+
+def vision(**geometry: int) -> InstructBlipVisionModel:
+    """A random vision model; its qkv bias, like the checkpoints', is zero for the keys."""
+    return model(config(**geometry)).vision_model
+
+
+def real_geometry() -> InstructBlipVisionModel:
+    """Two of InstructBLIP's blocks, on pictures of 2 x 2 patches."""
+    return vision(blocks=2, width=1408, heads=16, mlp=6144, image=28, patch=14)
+
+
+def demo_vision() -> InstructBlipVisionModel:
+    """The vision model of the checkpoint that the project ships."""
+    return (
+        InstructBlipForConditionalGeneration.from_pretrained(DEMO_CAPTIONER, dtype=torch.float32)
+        .eval()
+        .vision_model
+    )

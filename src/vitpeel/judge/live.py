@@ -41,6 +41,7 @@ def ask(questions: Sequence[Question], desk: Desk, concurrency: int) -> None:
             for done in progress(as_completed(pending), len(pending), "judge's answers"):
                 done.result()
         except BaseException:
+            # Whatever ends it, Ctrl-C too: nothing new is sent, and what is paid for is awaited and stored.
             desk.pace.stop.set()
             for future in pending:
                 future.cancel()
