@@ -16,7 +16,7 @@ rule caption_layers:
         ),
         pictures="results/{run}/datasets/{dataset}/files.parquet",
         checkpoint=CHECKPOINT,
-        code=modules("activations", "layer_captions", "models/instructblip"),
+        code=modules("activations", "caption_tables", "models/instructblip"),
     output:
         captions="results/{run}/captions/{dataset}/layers-{shard}.parquet",
     log:
@@ -41,20 +41,20 @@ rule caption_layers:
 
 rule merge_captions:
     message:
-        "Put the captions of {wildcards.dataset} into one table"
+        "Put the captions of {wildcards.dataset} into one table ({wildcards.experiment})"
     input:
         shards=expand(
-            "results/{{run}}/captions/{{dataset}}/layers-{shard}.parquet",
+            "results/{{run}}/captions/{{dataset}}/{{experiment}}-{shard}.parquet",
             shard=SHARDS,
         ),
-        pictures="results/{run}/datasets/{dataset}/files.parquet",
-        code=modules("layer_captions"),
+        pictures=captioned_pictures,
+        code=modules("caption_tables"),
     output:
-        captions="results/{run}/captions/{dataset}/layers.parquet",
+        captions="results/{run}/captions/{dataset}/{experiment}.parquet",
     log:
-        "results/{run}/logs/merge_captions/{dataset}.log",
+        "results/{run}/logs/merge_captions/{dataset}-{experiment}.log",
     benchmark:
-        "results/{run}/benchmarks/merge_captions/{dataset}.tsv"
+        "results/{run}/benchmarks/merge_captions/{dataset}-{experiment}.tsv"
     conda:
         "../envs/vitpeel.yaml"
     script:

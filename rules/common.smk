@@ -36,18 +36,27 @@ SOURCE = {
 
 INDEXES = [f"{RESULTS}/datasets/{name}/pictures.parquet" for name in settings.datasets]
 SUMMARY = f"{RESULTS}/tables/{settings.main}/summary.parquet"
-FIG1 = multiext(f"{RESULTS}/figures/fig1", ".pdf", ".png")
-FIG3 = multiext(f"{RESULTS}/figures/fig3", ".pdf", ".png")
-METRIC = settings.figures.fig3.metric
-# The table of scores that Figure 3 is drawn from; `references` needs captions that people wrote.
-FIG3_SCORES = "bertscore" if METRIC == "bertscore" else "references"
-FIG3_HAS_SCORES = settings.has_references or FIG3_SCORES == "bertscore"
+
+# What the sections add to, each its own: named targets with the files behind them; targets that this configuration
+# can not have, with the reason; parts of the sets of pictures, and how they are drawn (see datasets/subsets.py);
+# captioned experiments of the main set, and the table of the pictures that each captions.
+FIGURES = {}
+LEFT_OUT = {}
+SUBSETS = {}
+EXPERIMENTS = {"layers": "files"}
+
+
+def figure(name: str) -> list[str]:
+    """PDF and PNG of a figure."""
+    return multiext(f"{RESULTS}/figures/{name}", ".pdf", ".png")
 
 
 wildcard_constraints:
     run=re.escape(settings.run),
     dataset="|".join(map(re.escape, settings.datasets)),
     shard=r"\d+-of-\d+",
+    subset=r"[a-z-]+",
+    experiment=r"[a-z]+",
 
 
 def picture_files(wildcards) -> str:
@@ -64,14 +73,9 @@ def with_references(wildcards) -> str:
     return f"results/{wildcards.run}/datasets/{wildcards.dataset}/pictures.parquet"
 
 
-def fig3_if_scored(wildcards) -> list[str]:
-    """Figure 3, which has nothing to show without the scores that it draws."""
-    if not FIG3_HAS_SCORES:
-        raise WorkflowError(
-            f"Figure 3 shows {METRIC}, which needs references, and datasets.{settings.main}.captions is null. "
-            "Name a captions file, or draw BERTScore (figures.fig3.metric: bertscore)."
-        )
-    return FIG3
+def captioned_pictures(wildcards) -> str:
+    """The table of the pictures that an experiment captions."""
+    return f"results/{wildcards.run}/datasets/{wildcards.dataset}/{EXPERIMENTS[wildcards.experiment]}.parquet"
 
 
 def scores_of(wildcards) -> list[str]:
@@ -79,13 +83,6 @@ def scores_of(wildcards) -> list[str]:
     has_references = settings.datasets[wildcards.dataset].captions is not None and settings.scores.references
     kinds = ["references", "bertscore"] if has_references else ["bertscore"]
     return [f"results/{wildcards.run}/scores/{wildcards.dataset}/{kind}.parquet" for kind in kinds]
-
-
-if workflow.is_main_process and not FIG3_HAS_SCORES:
-    logger.warning(
-        f"datasets.{settings.main}.captions is null: scores that need references are left out, and so is "
-        f"Figure 3, which shows {METRIC}. With figures.fig3.metric: bertscore it can be drawn."
-    )
 
 
 def refuse_read_only(folder: str) -> None:

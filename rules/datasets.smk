@@ -4,6 +4,7 @@
 localrules:
     index_pictures,
     add_references,
+    choose_pictures,
 
 
 rule index_pictures:
@@ -49,3 +50,24 @@ rule add_references:
         "../envs/vitpeel.yaml"
     script:
         "../scripts/add_references.py"
+
+
+rule choose_pictures:
+    message:
+        "List the {wildcards.subset} pictures of {wildcards.dataset}"
+    input:
+        pictures="results/{run}/datasets/{dataset}/files.parquet",
+        code=modules("datasets/subsets", "tables"),
+    output:
+        chosen="results/{run}/datasets/{dataset}/subsets/{subset}.parquet",
+    log:
+        "results/{run}/logs/choose_pictures/{dataset}-{subset}.log",
+    benchmark:
+        "results/{run}/benchmarks/choose_pictures/{dataset}-{subset}.tsv"
+    params:
+        subset=lambda wildcards: SUBSETS[wildcards.subset],
+        seed=settings.seed,
+    conda:
+        "../envs/vitpeel.yaml"
+    script:
+        "../scripts/choose_pictures.py"

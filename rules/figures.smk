@@ -1,5 +1,7 @@
 """Figures across sections. Figure 1: a picture, where its layers look, what they say (sections 3.4 and 3.5)."""
 
+FIGURES["fig1"] = figure("fig1")
+
 
 localrules:
     fig1_table,

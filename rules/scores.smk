@@ -11,7 +11,7 @@ rule score_references:
     input:
         captions="results/{run}/captions/{dataset}/layers.parquet",
         pictures=with_references,
-        code=modules("scores/references", "layer_captions", "datasets/pictures"),
+        code=modules("scores/references", "caption_tables", "datasets/pictures"),
     output:
         scores="results/{run}/scores/{dataset}/references.parquet",
     log:
@@ -31,7 +31,7 @@ rule score_bertscore:
         "Score the captions of {wildcards.dataset} against the last layer's, by BERTScore"
     input:
         captions="results/{run}/captions/{dataset}/layers.parquet",
-        code=modules("scores/bertscore", "layer_captions"),
+        code=modules("scores/bertscore", "caption_tables"),
     output:
         scores="results/{run}/scores/{dataset}/bertscore.parquet",
     log:
@@ -53,7 +53,7 @@ rule summarise:
     input:
         captions="results/{run}/captions/{dataset}/layers.parquet",
         scores=scores_of,
-        code=modules("scores/bootstrap", "layer_captions"),
+        code=modules("scores/bootstrap", "caption_tables"),
     output:
         summary="results/{run}/tables/{dataset}/summary.parquet",
         csv="results/{run}/tables/{dataset}/summary.csv",

@@ -1,5 +1,15 @@
 """Section 4.3, the upper layers as storytellers: Figure 3."""
 
+METRIC = settings.figures.fig3.metric
+# The table of scores that Figure 3 is drawn from; `references` needs captions that people wrote.
+FIG3_SCORES = "bertscore" if METRIC == "bertscore" else "references"
+FIGURES["fig3"] = figure("fig3")
+if not settings.has_references and FIG3_SCORES == "references":
+    LEFT_OUT["fig3"] = (
+        f"Figure 3 shows {METRIC}, which needs references, and datasets.{settings.main}.captions is null. "
+        "Name a captions file, or draw BERTScore (figures.fig3.metric: bertscore)."
+    )
+
 
 localrules:
     fig3_table,

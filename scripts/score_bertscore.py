@@ -8,10 +8,10 @@ from vitpeel.logs import job
 
 def main(captions: Path, bertscore: dict[str, Any], scores: Path) -> None:
     """captions: their table; bertscore: model, layer, batch; scores: the table to write."""
-    from vitpeel import layer_captions, tables
+    from vitpeel import caption_tables, tables
     from vitpeel.scores.bertscore import score
 
-    made = layer_captions.derived(tables.origin_of(captions), bertscore=bertscore)
+    made = caption_tables.derived(tables.origin_of(captions), bertscore=bertscore)
     table = score(tables.read_table(captions, tables.CAPTIONS), **bertscore)
     tables.write_table(scores, table, tables.SCORES, made)
 

@@ -17,8 +17,8 @@ from vitpeel.errors import InputError
 from vitpeel.heatmaps import maps
 from vitpeel.logs import progress
 from vitpeel.provenance import Provenance, fingerprint
-from vitpeel.sweep import sweep, unedited
-from vitpeel.tables import PICTURES, read_table
+from vitpeel.sweep import Sweep, Variant, unedited
+from vitpeel.tables import PICTURES, Reading, read_table
 from vitpeel.tensors import TensorSpec, TensorWriter, open_tensors
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from vitpeel.models import Model
 
 T = TypeVar("T")
-LayerKey = tuple[str, int]  # image_id, layer: one reading of the unedited model
 
 
 def shard(items: Sequence[T], name: str) -> Sequence[T]:
@@ -60,8 +59,9 @@ def capture(
     """Run every picture through the trunk once and write what its layers hold.
 
     residuals: gets [N, L+1, T, d], the stream before block 0 and after every block, in the model's
-    precision; None: not written. attention: gets [N, L, H, T] float32, the CLS token's row in every head.
-    batch: pictures at a time.
+    precision; None: not written. attention: gets "attention" [N, L, H, T] float32, the CLS token's row in
+    every head, and "norms" [N, L, T] float32, the length of each token that the layer reads. batch: pictures
+    at a time.
     """
     import torch  # here: readers of these files do without
 
@@ -69,40 +69,51 @@ def capture(
     size, depth = len(pictures), trunk.depth
     dtype = str(trunk.positions.dtype).removeprefix("torch.")
     rows = {"residuals": TensorSpec((size, depth + 1, trunk.tokens, trunk.width), dtype)}
-    looks = {"attention": TensorSpec((size, depth, trunk.heads, trunk.tokens), "float32")}
+    looks = {
+        "attention": TensorSpec((size, depth, trunk.heads, trunk.tokens), "float32"),
+        "norms": TensorSpec((size, depth, trunk.tokens), "float32"),
+    }
     with contextlib.ExitStack() as stack, torch.inference_mode():
         attended = stack.enter_context(TensorWriter(attention, looks, origin, image_ids))
         kept = None if residuals is None else TensorWriter(residuals, rows, origin, image_ids)
         if kept is not None:
             stack.enter_context(kept)
         for start in progress(range(0, size, batch), -(-size // batch), "batches of pictures"):
-            z = trunk.embed(_pixels(model, pictures[start : start + batch]))
-            stream, weights = [z], []
+            z = trunk.embed(pixels_of(model, pictures[start : start + batch]))
+            stream, weights, norms = [z], [], []
             for layer in range(depth):
                 weights.append(trunk.cls_attention(layer, z).float())
+                norms.append(z.float().norm(dim=-1))
                 z = trunk.block(layer, z)
                 stream.append(z)
             attended.append("attention", torch.stack(weights, dim=1))
+            attended.append("norms", torch.stack(norms, dim=1))
             if kept is not None:
                 kept.append("residuals", torch.stack(stream, dim=1))
 
 
-def cached_layers(residuals: Path, expect: Provenance) -> Iterator[tuple[LayerKey, Tensor]]:
-    """Every layer of every picture from a residuals file: ((image_id, layer), Z^l [tokens, width])."""
+def cached_layers(residuals: Path, expect: Provenance) -> Iterator[tuple[Reading, Tensor]]:
+    """Every layer of every picture from a residuals file, unedited: (key, Z^l [tokens, width])."""
     with open_tensors(residuals, expect, "pt") as file:
+        name = unedited(0).name
         for row, image_id in enumerate(file.image_ids):
             stream = file.rows("residuals", row, row + 1)[0]
-            yield from (((image_id, layer), z) for layer, z in enumerate(stream[1:]))
+            yield from ((Reading(image_id, name, layer, None), z) for layer, z in enumerate(stream[1:]))
 
 
-def fresh_layers(model: Model, pictures: Sequence[Picture], batch: int) -> Iterator[tuple[LayerKey, Tensor]]:
-    """As `cached_layers`, from a new forward pass over the pictures."""
-    whole = unedited(model.trunk.depth)
+def swept(
+    model: Model, pictures: Sequence[Picture], variants: Sequence[Variant], batch: int
+) -> Iterator[tuple[Reading, Tensor]]:
+    """Every variant at its layers, of every picture, from new forward passes: (key, Z [tokens, width]).
+
+    batch: pictures at a time.
+    """
+    run = Sweep(model.trunk, tuple(variants))
     for start in range(0, len(pictures), batch):
         some = pictures[start : start + batch]
-        readings = list(sweep(model.trunk, _pixels(model, some), [whole]))
-        for number, picture in enumerate(some):
-            yield from (((picture.image_id, reading.layer), reading.z[number]) for reading in readings)
+        for reading in run(pixels_of(model, some)):
+            for picture, z in zip(some, reading.z, strict=True):
+                yield Reading(picture.image_id, reading.variant, reading.layer, reading.head), z
 
 
 def heatmaps_of(files: Sequence[Path], image_ids: Sequence[str]) -> dict[str, NDArray[np.float64]]:
@@ -127,5 +138,6 @@ def heatmaps_of(files: Sequence[Path], image_ids: Sequence[str]) -> dict[str, ND
     return {image_id: found[image_id] for image_id in image_ids}
 
 
-def _pixels(model: Model, pictures: Sequence[Picture]) -> Tensor:
+def pixels_of(model: Model, pictures: Sequence[Picture]) -> Tensor:
+    """What the model sees of these pictures, [pictures, 3, height, width]."""
     return model.preprocess([open_rgb(picture.path) for picture in pictures])

@@ -1,4 +1,4 @@
-"""The table of what every layer of the unedited model says (section 3.5), in parts and as a whole."""
+"""Tables of captions: a row a reading, shards put together, and what made them."""
 
 from __future__ import annotations
 
@@ -10,24 +10,53 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from vitpeel.errors import InputError
+from vitpeel.logs import progress
 from vitpeel.provenance import Provenance, canonical
-from vitpeel.sweep import unedited
-from vitpeel.tables import CAPTIONS, origin_of, read_tables
+from vitpeel.tables import CAPTIONS, Reading, origin_of, read_tables
 
 if TYPE_CHECKING:
-    from vitpeel.activations import LayerKey
+    from torch import Tensor
+
     from vitpeel.captioner import Caption
+    from vitpeel.config import Decoding
+    from vitpeel.models import Model
+    from vitpeel.sweep import Variant
 
 
-def frame(captions: Iterable[Caption[LayerKey]]) -> pd.DataFrame:
-    """Captions of (image_id, layer) as a table of the schema `tables.CAPTIONS`, in their order."""
-    variant = unedited(0).name
-    rows = [
-        (*caption.key, variant, None, caption.text, caption.tokens, caption.truncated) for caption in captions
-    ]
-    columns = ["image_id", "layer", "variant", "head", "caption", "tokens", "truncated"]
-    made: pd.DataFrame = pd.DataFrame(rows, columns=columns)[CAPTIONS.names]
-    return made.astype({"head": "Int16", "caption": "str", "image_id": "str"})
+def caption(
+    model: Model,
+    rows: Iterable[tuple[Reading, Tensor]],
+    image_ids: Sequence[str],
+    variants: Sequence[Variant],
+    decoding: Decoding,
+    batch: int,
+) -> pd.DataFrame:
+    """What these rows say, as `frame` orders it; progress goes to the log.
+
+    rows: (key, Z [tokens, width]) of every variant at its layers. batch: captions written at a time.
+    """
+    total = len(image_ids) * sum(len(v.layers) * (model.trunk.heads if v.heads else 1) for v in variants)
+    said = progress(model.captioner.caption(rows, decoding, batch), total, "captions")
+    return frame(said, image_ids, list(dict.fromkeys(variant.name for variant in variants)))
+
+
+def frame(
+    captions: Iterable[Caption[Reading]], image_ids: Sequence[str], variants: Sequence[str]
+) -> pd.DataFrame:
+    """Captions as a table of the schema `tables.CAPTIONS`, whatever order they come in.
+
+    Rows are ordered by picture and variant, both as given, then layer and head.
+    """
+    rows = [(*caption.key, caption.text, caption.tokens, caption.truncated) for caption in captions]
+    table: pd.DataFrame = pd.DataFrame(rows, columns=CAPTIONS.names)
+    places = {"image_id": list(image_ids), "variant": list(variants)}
+    order = {
+        name: table[name].map({value: at for at, value in enumerate(own)}) for name, own in places.items()
+    }
+    keys = table.assign(**order).astype({"head": "Int16"})
+    keys = keys.sort_values(["image_id", "variant", "layer", "head"], na_position="first", kind="stable")
+    kinds = {"head": "Int16", "caption": "str", "image_id": "str", "variant": "str"}
+    return table.loc[keys.index].reset_index(drop=True).astype(kinds)
 
 
 def merge(shards: Sequence[Path], image_ids: Sequence[str]) -> tuple[pd.DataFrame, Provenance]:
@@ -39,7 +68,7 @@ def merge(shards: Sequence[Path], image_ids: Sequence[str]) -> tuple[pd.DataFram
     made = origin_of(shards[0])
     whole = read_tables(shards, CAPTIONS, expect=made)
     found = whole["image_id"].drop_duplicates().tolist()
-    if found != list(image_ids) or whole.duplicated(["image_id", "layer"]).any():
+    if found != list(image_ids) or whole.duplicated(list(Reading._fields)).any():
         folder = shards[0].parent
         raise InputError(
             f"{folder}: its {len(found)} captioned pictures are not the {len(image_ids)} of the set. "

@@ -6,11 +6,10 @@ float64 rounding. Shards are files of sums, added up when they are loaded.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -23,8 +22,6 @@ from vitpeel.trunk import Trunk
 
 # input: the stream before the block's first norm; normed: after it; output: of MSA, as it is added.
 Place = Literal["input", "normed", "output"]
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,20 +136,3 @@ def load(shards: Sequence[Path], place: Place, expect: Provenance | None = None)
 
 def _pictures(file: TensorFile) -> int:
     return int(file.rows("pictures")[0])
-
-
-def sample(items: Sequence[T], count: int, seed: int) -> list[T]:
-    """At most `count` of the items, drawn without replacement, in their order."""
-    if count >= len(items):
-        return list(items)
-    chosen = sorted(random.Random(seed).sample(range(len(items)), count))
-    return [items[index] for index in chosen]
-
-
-def halves(items: Sequence[T], seed: int) -> tuple[list[T], list[T]]:
-    """Two random halves: one to average over and one held out, each in the items' order."""
-    chosen = set(sample(range(len(items)), len(items) // 2, seed))
-    return (
-        [item for index, item in enumerate(items) if index in chosen],
-        [item for index, item in enumerate(items) if index not in chosen],
-    )

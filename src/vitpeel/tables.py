@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 import pyarrow as pa
@@ -33,7 +34,16 @@ PICTURES = pa.schema(
 # Pictures that cannot be used, with the one-line reason and remedy.
 SKIPPED = pa.schema([_required("path", pa.string()), _required("reason", pa.string())])
 
-# A reading is one (image_id, variant, layer, head); head is null where the whole layer is read.
+
+class Reading(NamedTuple):
+    """What one caption or score is about; head is None (null in tables) where the whole layer is read."""
+
+    image_id: str
+    variant: str
+    layer: int
+    head: int | None
+
+
 _READING = [
     _required("image_id", pa.string()),
     _required("variant", pa.string()),

@@ -22,7 +22,18 @@ import tiny  # noqa: E402
 
 COPIED = ("Snakefile", "rules", "scripts", "report", "envs", "profiles", "src", "pyproject.toml")
 BLOCKS = 3
+# Target rules, which run nothing.
+TARGETS = {
+    "all",
+    *(f"fig{number}" for number in range(1, 7)),
+    "table1",
+    "dataflow",
+    "outliers",
+    "perspectives",
+    *(f"appendix_{letter}" for letter in "abcd"),
+}
 PICTURES = "abcdefg"
+OTHERS = "uvwxy"
 IGNORED = shutil.ignore_patterns("__pycache__", "*.pyc", "*.egg-info")
 
 
@@ -68,18 +79,20 @@ def planned(output: str) -> set[str]:
     if table is None:
         assert "Nothing to be done" in output, output
         return set()
-    return {line.split()[0] for line in table[1].splitlines() if line.strip()} - {"all", "fig1", "fig3"}
+    return {line.split()[0] for line in table[1].splitlines() if line.strip()} - TARGETS
 
 
 def settings() -> dict[str, Any]:
     """The shipped configuration, for the small model and the few pictures."""
     made: dict[str, Any] = yaml.safe_load((ROOT / "config/config.yaml").read_text())
     folder = {"kind": "folder", "path": "pictures", "captions": "pictures/captions.csv", "limit": None}
+    others = {**folder, "path": "others", "captions": None}
     decoding = {**made["model"]["decoding"], "max_new_tokens": 8}
+    pages = {"images": ["b", "f"], "layers": [0, 2]}
     return {
         **made,
         "run": "test",
-        "datasets": {"mine": folder},
+        "datasets": {"mine": folder, "others": others},
         "main": "mine",
         "model": {
             **made["model"],
@@ -89,9 +102,19 @@ def settings() -> dict[str, Any]:
             "decoding": decoding,
         },
         "compute": {**made["compute"], "shards": 3, "picture_batch": 2, "caption_batch": 16},
+        "lower": {**made["lower"], "layers": [0, 0], "middle": [1, 2], "other": "others", "other_sample": 3},
+        "judge": {**made["judge"], "layers": [0, 2]},
+        "heads": {**made["heads"], "masks": [{1: [0], 2: [1, 2]}]},
+        "pruning": {**made["pruning"], "sample": 3, "layers": [1, 2], "count": 1, "random_draws": 3},
         "figures": {
-            "fig1": {"images": ["b", "f"], "layers": [0, 2]},
+            "fig1": pages,
             "fig3": {"metric": "cider", "layers": [1, 2]},
+            "fig5": {"layers": [1, 2]},
+            "fig6": {"images": ["b", "f"], "layer": 2},
+            "outliers": pages,
+            "appendix_a": ["b"],
+            "appendix_b": {"images": ["c"], "layers": [0, 1, 2]},
+            "appendix_c": {"images": ["c"], "layers": [1, 2]},
         },
     }
 
@@ -106,12 +129,14 @@ def make(root: Path) -> Project:
     (root / "config").mkdir()
     (root / "config/config.yaml").write_text(yaml.safe_dump(settings()))
     tiny.save(root / "checkpoint", tiny.config(blocks=BLOCKS))
-    (root / "pictures").mkdir()
     generator = np.random.default_rng(3)
+    for folder, names in (("pictures", PICTURES), ("others", OTHERS)):
+        (root / folder).mkdir()
+        for name in names:
+            coarse = generator.integers(0, 256, (4, 4, 3), dtype=np.uint8)
+            Image.fromarray(coarse).resize((48, 40)).save(root / f"{folder}/{name}.png")
     rows = ["image_id,caption"]
     for number, name in enumerate(PICTURES):
-        coarse = generator.integers(0, 256, (4, 4, 3), dtype=np.uint8)
-        Image.fromarray(coarse).resize((48, 40)).save(root / f"pictures/{name}.png")
         animals = ("giraffe", "zebra", "horse", "dog")
         rows += [f"{name},a {animals[(number + k) % 4]} on a {('beach', 'desert')[k]}" for k in (0, 1)]
     (root / "pictures/broken.jpg").write_text("no picture")

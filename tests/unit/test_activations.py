@@ -13,6 +13,8 @@ from vitpeel import activations, models
 from vitpeel.datasets.pictures import Picture
 from vitpeel.errors import InputError, ProvenanceError
 from vitpeel.provenance import Provenance
+from vitpeel.sweep import unedited
+from vitpeel.tables import Reading
 from vitpeel.tensors import open_tensors
 
 BLOCKS = 3
@@ -54,18 +56,23 @@ def test_residuals_and_attention_equal_transformers(captured: Any) -> None:
         assert file.image_ids == tuple("abcdefg")
     torch.testing.assert_close(stored, torch.stack(expected.hidden_states, 1), atol=1e-4, rtol=0)
     with open_tensors(folder / "a.safetensors", origin, "pt") as file:
-        looks = file.rows("attention")
+        looks, norms = file.rows("attention"), file.rows("norms")
     rows = torch.stack([weights[:, :, 0] for weights in expected.attentions], 1)
     torch.testing.assert_close(looks, rows, atol=1e-5, rtol=0)
+    lengths = torch.stack(expected.hidden_states[:-1], 1).norm(dim=-1)
+    torch.testing.assert_close(norms, lengths, atol=1e-4, rtol=0)
 
 
 def test_cached_and_fresh_layers_are_the_same_bits(captured: Any) -> None:
     folder, pictures, model, origin = captured
     cached = list(activations.cached_layers(folder / "r.safetensors", origin))
-    fresh = list(activations.fresh_layers(model, pictures, batch=2))
-    keys = [(picture.image_id, layer) for picture in pictures for layer in range(BLOCKS)]
-    assert [key for key, _ in cached] == [key for key, _ in fresh] == keys
-    assert all(torch.equal(a, b) for (_, a), (_, b) in zip(cached, fresh, strict=True))
+    fresh = list(activations.swept(model, pictures, [unedited(model.trunk.depth)], batch=2))
+    keys = [
+        Reading(picture.image_id, "unedited", layer, None) for picture in pictures for layer in range(BLOCKS)
+    ]
+    assert [key for key, _ in cached] == keys == sorted(key for key, _ in fresh)
+    again = dict(fresh)
+    assert all(torch.equal(z, again[key]) for key, z in cached)
 
 
 def test_residuals_of_another_checkpoint_are_refused(captured: Any) -> None:

@@ -10,8 +10,8 @@ import yaml
 from PIL import Image
 from pydantic import BaseModel
 
-from vitpeel import config_docs
 from vitpeel.config import Decoding, Settings, load
+from vitpeel.config import docs as config_docs
 from vitpeel.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
@@ -26,11 +26,15 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for dataset in SHIPPED["datasets"].values():
         (root / dataset["path"]).mkdir(parents=True)
         (root / dataset["captions"]).write_text("image_id,caption\n")
-    for image in SHIPPED["figures"]["fig1"]["images"]:
+    figures = SHIPPED["figures"].values()
+    shown = {image for f in figures for image in (f if isinstance(f, list) else f.get("images", ()))}
+    for image in shown:
         Image.new("RGB", (9, 9)).save(root / SHIPPED["datasets"]["whoops"]["path"] / f"{image}.jpg")
     checkpoint = root / SHIPPED["model"]["checkpoint"]
     checkpoint.mkdir(parents=True)
-    (checkpoint / "config.json").write_text(json.dumps({"vision_config": {"num_hidden_layers": 39}}))
+    (checkpoint / "config.json").write_text(
+        json.dumps({"vision_config": {"num_hidden_layers": 39, "num_attention_heads": 8}})
+    )
     (checkpoint / "model.safetensors").touch()
     return root
 
@@ -67,7 +71,7 @@ def test_the_shipped_configuration_is_complete(root: Path) -> None:
 
 
 def test_the_documents_are_in_step_with_the_models() -> None:
-    remedy = "run `python -m vitpeel.config_docs`"
+    remedy = "run `python -m vitpeel.config.docs`"
     assert (ROOT / "config/README.md").read_text() == config_docs.readme(), remedy
     assert (ROOT / "config/config.schema.json").read_text() == config_docs.schema(), remedy
 
@@ -104,11 +108,19 @@ def test_every_key_is_documented() -> None:
         ("figures.fig3.layers", [31, 39], "figures.fig3.layers: layer 39 is outside 0-38, the layers of the"),
         ("figures.fig3.layers", [38, 31], "figures.fig3.layers: [38, 31]: the first layer comes after the l"),
         ("figures.fig3.layers", [31], "figures.fig3.layers: [31] is not allowed; write a list of 2: an inte"),
-        ("figures.fig3.metric", "meteor", 'figures.fig3.metric: "meteor" is not allowed; write one of cider'),
+        ("figures.fig3.metric", "spice", 'figures.fig3.metric: "spice" is not allowed; write one of cider'),
         ("scores.references", ["bleu4"], "figures.fig3.metric: 'cider' is not computed. Add it to scores.re"),
         ("model.depth", 40, "model.depth: 40, but resources/demo/captioner/config.json says 39 vision block"),
         ("scores.bootstrap.confidence", float("nan"), "scores.bootstrap.confidence: NaN is not allowed; wri"),
         ("scores.bertscore.model", "gt-minilm-l6-v2", "scores.bertscore.model: 'gt-minilm-l6-v2' is not kno"),
+        ("figures.fig6.layer", 39, "figures.fig6.layer: layer 39 is outside 0-38, the layers of the model."),
+        ("figures.outliers.layers", [*range(7)], "figures.outliers.layers: [0, 1, 2, 3, 4, 5, 6] is not al"),
+        ("lower.middle", [12, 20], "lower.middle: [12, 20] does not follow lower.layers [0, 10]. Begin wit"),
+        ("lower.other", "whoops", "lower.other: 'whoops' is the main set itself. Name another of datasets,"),
+        ("lower.baseline", "mesured", 'lower.baseline: "mesured" is not allowed; write a number at least 0'),
+        ("heads.masks", [{3: [8]}], "heads.masks: layer 3: no head 8; the model's heads are 0-7."),
+        ("heads.masks", [{39: [0]}], "heads.masks: layer 39 is outside 0-38, the layers of the model. The "),
+        ("heads.masks", [{"x": [0]}], 'heads.masks: [{"x": [0]}] is not allowed; write a list, at least on'),
         ("model.decoding.min_new_tokens", 300, "model.decoding.max_new_tokens: 256 is less than min_new_tok"),
     ],
 )  # fmt: skip

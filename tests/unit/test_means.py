@@ -145,18 +145,3 @@ def test_one_vector_is_the_mean_over_positions(trunk: Trunk) -> None:
         assert_close(one.values[:, position], mean.values.mean(1))
     half = one.at(1, torch.zeros(1, dtype=torch.float16))
     assert (half.dtype, half.shape) == (torch.float16, (1, trunk.tokens, trunk.width))
-
-
-def test_a_sample_is_seeded_without_repeats_and_in_order() -> None:
-    items = list(range(100))
-    drawn = means.sample(items, 30, seed=1)
-    assert drawn == sorted(set(drawn)) and len(drawn) == 30
-    assert drawn == means.sample(items, 30, seed=1) != means.sample(items, 30, seed=2)
-    assert means.sample(items, 100, seed=1) == means.sample(items, 500, seed=1) == items
-
-
-def test_halves_cover_everything_once() -> None:
-    averaged, held_out = means.halves(list(range(9)), seed=3)
-    assert sorted(averaged + held_out) == list(range(9))
-    assert (len(averaged), len(held_out)) == (4, 5)
-    assert means.halves(list(range(9)), seed=4)[0] != averaged

