@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 from transformers import InstructBlipForConditionalGeneration, InstructBlipProcessor
 
-from vitpeel import models
+from vitpeel import captioner, models
 from vitpeel.captioner import Caption
 from vitpeel.config import Decoding
 from vitpeel.demo import words as demo_words
@@ -183,3 +183,18 @@ def test_the_shipped_checkpoint_says_what_its_own_generate_says(settings: Decodi
         original.eval(), tools, pixels, settings, demo_words.PROMPT
     )
     assert len({c.text for c in captions}) > 100
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_a_digest_tells_streams_apart_by_a_single_bit(dtype: torch.dtype) -> None:
+    z = torch.randn(5, 7, generator=torch.Generator().manual_seed(1)).to(dtype)
+    whole = torch.int32 if dtype == torch.float32 else torch.int16
+    found = {captioner._digest(z)}
+    for place in range(z.numel()):
+        for bit in (0, 7, 15):
+            other = z.clone()
+            other.view(whole).flatten()[place] ^= 1 << bit if bit < 15 else -(1 << 15)
+            assert not torch.equal(other.view(whole), z.view(whole))
+            found.add(captioner._digest(other))
+    assert len(found) == 1 + 3 * z.numel()
+    assert captioner._digest(z.T.contiguous().T) == captioner._digest(z)  # equal, though laid out otherwise
