@@ -62,7 +62,8 @@ InactiveLimit=0
 SlurmdParameters=config_overrides
 GresTypes=gpu
 {nodes}
-PartitionName=all Nodes={names} Default=YES MaxTime=1-00:00:00 DefMemPerCPU=500 State=UP
+PartitionName=cpu Nodes={names} Default=YES MaxTime=1-00:00:00 DefMemPerCPU=500 State=UP
+PartitionName=gpu Nodes={names} MaxTime=1-00:00:00 DefMemPerCPU=500 State=UP
 """
 _NODE = (
     "NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs={cores} RealMemory={memory} "
@@ -105,17 +106,18 @@ class Cluster:
 
 
 @contextmanager
-def cluster(root: Path, cores: int = 2, memory: int = 16_000, gpus: int = 2) -> Iterator[Cluster]:
+def cluster(root: Path, cores: int = 2, memory: int = 72_000, gpus: int = 2) -> Iterator[Cluster]:
     """Start a cluster with its files in the empty folder `root`, stop it at the end.
 
-    cores, memory (MB), gpus: of each of the two nodes, as Slurm is told.
+    cores, memory (MB), gpus: of each of the two nodes, as Slurm is told; there may be less. The partitions
+    are those of profiles/slurm-gpu.
     """
     _configure(root, cores, memory, gpus)
     links = [SYSTEM / name for name in ("slurm.conf", "gres.conf", "cgroup.conf")]
     taken = [link for link in links if link.exists()]
     if taken:
         raise RuntimeError(
-            f"{taken[0]} is there: this machine has a Slurm of its own, the tests would disturb it."
+            f"{taken[0]} is there: this machine has a Slurm of its own. Run the tests elsewhere."
         )
     SYSTEM.mkdir(exist_ok=True)
     for link in links:
