@@ -22,6 +22,7 @@ report: "report/workflow.rst"
 
 
 include: "rules/common.smk"  # the checked settings; which modules a rule depends on
+include: "rules/models.smk"  # checkpoints, datasets and texts from the hubs, into the cache
 include: "rules/datasets.smk"  # pictures and captions in
 include: "rules/activations.smk"  # what every layer holds: residual tokens, CLS attention
 include: "rules/captions.smk"  # what every layer says
@@ -33,6 +34,7 @@ include: "rules/upper.smk"  # section 4.3: the semantic sculptors, Figure 3
 include: "rules/judge.smk"  # section 4.4: the concept weavers, Figures 4 and 5, appendix C
 include: "rules/heads.smk"  # section 4.4: single heads, Figure 6, appendix D
 include: "rules/pruning.smk"  # section 4.4: Algorithm 1, Table 1
+include: "rules/parity.smk"  # vitpeel beside LAVIS, the reference
 include: "rules/demo.smk"  # how the embedded captioner was trained
 include: "rules/targets.smk"  # one named target a figure
 

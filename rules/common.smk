@@ -8,7 +8,9 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
+from vitpeel import manifest
 from vitpeel.config import load
+from vitpeel.datasets.names import WHOOPS_CAPTIONS
 from vitpeel.errors import ConfigError
 from vitpeel.sources import fingerprint, modules
 
@@ -25,8 +27,12 @@ SHARDS = [f"{shard}-of-{settings.compute.shards}" for shard in range(settings.co
 GPU = int(settings.model.device == "cuda")
 # Settings go to params as plain values and no more than a job uses: Snakemake reruns it when one of these changes.
 MODEL = settings.model.model_dump(mode="json", include={"kind", "checkpoint", "dtype", "device"})
-READING = settings.model.model_dump(mode="json", include={"prompt", "readout"})
-CHECKPOINT = sorted(str(file) for file in settings.model.checkpoint.rglob("*") if file.is_file())
+READING = settings.model.model_dump(
+    mode="json", include={"prompt", "readout", "qformer_dtype", "language_dtype"}
+)
+# Files of the checkpoint and of BERTScore's model that jobs depend on: for what the manifest brings, its receipt.
+CHECKPOINT = settings.files_of(settings.model.checkpoint)
+BERTSCORE_MODEL = settings.files_of(Path(settings.scores.bertscore.model))
 # The line at the foot of every figure.
 SOURCE = {
     "run": settings.run,
@@ -59,9 +65,21 @@ wildcard_constraints:
     experiment=r"[a-z]+",
 
 
+def pictures_of(dataset: str) -> str:
+    """A text that changes with the pictures of a folder, not with their captions. Of unpacked ones: none."""
+    chosen = settings.datasets[dataset]
+    return fingerprint(chosen.path) if chosen.kind == "folder" else ""
+
+
 def picture_files(wildcards) -> str:
-    """A text that changes with the pictures of a dataset, not with their captions."""
-    return fingerprint(settings.datasets[wildcards.dataset].path)
+    """The text of a job's dataset."""
+    return pictures_of(wildcards.dataset)
+
+
+def listed_pictures(wildcards) -> list[str]:
+    """The list of a dataset's pictures that were unpacked; a folder of the user's has none."""
+    unpacked = settings.datasets[wildcards.dataset].kind != "folder"
+    return [f"results/{wildcards.run}/datasets/{wildcards.dataset}/listed.csv"] if unpacked else []
 
 
 def with_references(wildcards) -> str:

@@ -31,6 +31,7 @@ rule score_bertscore:
         "Score the captions of {wildcards.dataset} against the last layer's, by BERTScore"
     input:
         captions="results/{run}/captions/{dataset}/layers.parquet",
+        model=BERTSCORE_MODEL,
         code=modules("scores/bertscore", "caption_tables"),
     output:
         scores="results/{run}/scores/{dataset}/bertscore.parquet",

@@ -12,8 +12,31 @@ if not settings.has_references and FIG3_SCORES == "references":
 
 
 localrules:
+    plateau_table,
     fig3_table,
     draw_fig3,
+
+
+rule plateau_table:
+    message:
+        f"Compare every layer with every later one: where does {METRIC} reach its plateau?"
+    input:
+        scores=f"results/{{run}}/scores/{settings.main}/{FIG3_SCORES}.parquet",
+        code=modules("scores/plateau", "tables"),
+    output:
+        table="results/{run}/tables/plateau.csv",
+    log:
+        "results/{run}/logs/plateau_table.log",
+    benchmark:
+        "results/{run}/benchmarks/plateau_table.tsv"
+    params:
+        metric=METRIC,
+        bootstrap=settings.scores.bootstrap.model_dump(mode="json"),
+        seed=settings.seed,
+    conda:
+        "../envs/vitpeel.yaml"
+    script:
+        "../scripts/plateau_table.py"
 
 
 rule fig3_table:
@@ -44,6 +67,7 @@ rule draw_fig3:
         f"Draw Figure 3: {METRIC} over the upper layers and over all"
     input:
         table="results/{run}/tables/fig3.csv",
+        plateau="results/{run}/tables/plateau.csv",
         code=modules("plots/fig3"),
     output:
         pdf="results/{run}/figures/fig3.pdf",
@@ -51,7 +75,7 @@ rule draw_fig3:
             "results/{run}/figures/fig3.png",
             caption="../report/fig3.rst",
             category="Layer by layer",
-            labels={"figure": "3", "shows": f"{METRIC} over the layers"},
+            labels={"figure": "3", "shows": f"{METRIC} over the layers, and its plateau"},
         ),
     log:
         "results/{run}/logs/draw_fig3.log",

@@ -1,4 +1,4 @@
-"""Score every caption against what people wrote: CIDEr, BLEU-4, ROUGE-L (section 4.3)."""
+"""Score every caption against what people wrote: CIDEr, BLEU-4, ROUGE-L, METEOR (section 4.3)."""
 
 from pathlib import Path
 

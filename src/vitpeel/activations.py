@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from math import isqrt
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from vitpeel.datasets.pictures import Picture, from_frame, open_rgb
-from vitpeel.errors import InputError
-from vitpeel.heatmaps import maps
 from vitpeel.logs import progress
 from vitpeel.provenance import Provenance, fingerprint
 from vitpeel.sweep import Sweep, Variant, unedited
@@ -22,8 +19,6 @@ from vitpeel.tables import PICTURES, Reading, read_table
 from vitpeel.tensors import TensorSpec, TensorWriter, open_tensors
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from torch import Tensor
 
     from vitpeel.models import Model
@@ -114,28 +109,6 @@ def swept(
         for reading in run(pixels_of(model, some)):
             for picture, z in zip(some, reading.z, strict=True):
                 yield Reading(picture.image_id, reading.variant, reading.layer, reading.head), z
-
-
-def heatmaps_of(files: Sequence[Path], image_ids: Sequence[str]) -> dict[str, NDArray[np.float64]]:
-    """Heatmaps [L, down, across] of chosen pictures, from the CLS attention in whichever file has them.
-
-    The grid of patches is square, as InstructBLIP's is.
-    """
-    found: dict[str, NDArray[np.float64]] = {}
-    for path in files:
-        with open_tensors(path) as file:
-            for row, image_id in enumerate(file.image_ids):
-                if image_id in image_ids:
-                    attention = file.rows("attention", row, row + 1)[0]
-                    side = isqrt(attention.shape[-1] - 1)
-                    found[image_id] = maps(attention, (side, side)).astype("float64")
-    absent = [image_id for image_id in image_ids if image_id not in found]
-    if absent:
-        raise InputError(
-            f"figures.fig1.images: no attention of picture {absent[0]} in {files[0].parent}; it was skipped "
-            "or is beyond the limit. Choose another picture."
-        )
-    return {image_id: found[image_id] for image_id in image_ids}
 
 
 def pixels_of(model: Model, pictures: Sequence[Picture]) -> Tensor:

@@ -10,19 +10,33 @@ the bias of the output projection is a component of its own, and the MLP's term 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
+from vitpeel import heatmaps
+from vitpeel.activations import pixels_of
+from vitpeel.errors import VitpeelError
+from vitpeel.logs import progress
+from vitpeel.tensors import TensorSpec, TensorWriter, open_tensors
 from vitpeel.trunk import Linear, Trunk
+
+if TYPE_CHECKING:
+    from vitpeel.datasets.pictures import Picture
+    from vitpeel.models import Model
+    from vitpeel.provenance import Provenance
 
 CLS = 0
 Bias = Literal["component", "heads"]
 _QUERY, _KEY, _VALUE = range(3)
+_COLUMNS = ["image_id", "layer", "component", "norm", "share", "cosine"]
 
 
 @dataclass(frozen=True)
@@ -114,13 +128,14 @@ def table(
     """
     parts = []
     for layer, z in streams:
-        found = contributions(trunk, layer, z, token, bias)
-        components = found.components.double()
+        # one by one, because sums over a batch are rounded differently when it falls differently
+        found = [contributions(trunk, layer, own[None], token, bias) for own in z]
+        components = torch.cat([own.components for own in found]).double()
         update = components.sum(1, keepdim=True)
         norm, length = components.norm(dim=-1), update.norm(dim=-1)
         along = (components * update).sum(-1) / length.where(length > 0, 1)
         cosine = along / norm.where(norm > 0, 1)
-        index = pd.MultiIndex.from_product([image_ids, found.names], names=["image_id", "component"])
+        index = pd.MultiIndex.from_product([image_ids, found[0].names], names=["image_id", "component"])
         values = {
             "norm": norm,
             "share": along / length.where(length > 0, 1),
@@ -129,7 +144,66 @@ def table(
         flat = {name: value.flatten().cpu().numpy() for name, value in values.items()}
         parts.append(pd.DataFrame(flat, index=index).reset_index().assign(layer=layer))
     rows = pd.concat(parts, ignore_index=True).astype({"layer": "int16"})
-    return rows[["image_id", "layer", "component", "norm", "share", "cosine"]]
+    return rows[_COLUMNS]
+
+
+def decompose(
+    model: Model,
+    pictures: Sequence[Picture],
+    residuals: Path | None,
+    rollout: Path | None,
+    origin: Provenance,
+    batch: int,
+    token: int = CLS,
+    bias: Bias = "component",
+) -> pd.DataFrame:
+    """Return the `dataflow` table of these pictures, `batch` of them at a time.
+
+    residuals: their cached stream; None: new forward passes, with the same result. rollout: gets "rollout"
+    [N, L, T] float32, how much of each token's input reaches CLS after every layer; None: not computed.
+    origin: what made the residuals, and makes the rollout. Raises VitpeelError for a token that the model
+    does not have.
+    """
+    trunk = model.trunk
+    if not 0 <= token < trunk.tokens:
+        raise VitpeelError(
+            f"perspectives.token: {token} is none of the model's tokens 0-{trunk.tokens - 1}. "
+            "Set 0 for CLS, or a patch, counted from 1 row by row."
+        )
+    image_ids, parts = [picture.image_id for picture in pictures], []
+    spec = TensorSpec((len(pictures), trunk.depth, trunk.tokens), "float32")
+    with ExitStack() as stack, torch.inference_mode():
+        rolled = None if rollout is None else TensorWriter(rollout, {"rollout": spec}, origin, image_ids)
+        if rolled is not None:
+            stack.enter_context(rolled)
+        starts = range(0, len(pictures), batch)
+        for start in progress(starts, len(starts), "batches of pictures"):
+            some = pictures[start : start + batch]
+            if residuals is None:
+                streams = trunk.inputs(pixels_of(model, some))
+            else:
+                streams = _cached(residuals, origin, start, start + batch, trunk)
+            held = list(streams) if rolled is not None else streams
+            parts.append(table(trunk, image_ids[start : start + batch], held, token, bias))
+            if rolled is not None:
+                looks = (attention(trunk, layer, z).float().cpu().numpy() for layer, z in held)
+                rolled.append("rollout", np.stack(list(heatmaps.rollout(looks)), axis=1))
+    if not parts:
+        return pd.DataFrame(columns=_COLUMNS)
+    rows = pd.concat(parts, ignore_index=True)
+    place = rows["image_id"].map({image_id: at for at, image_id in enumerate(image_ids)})
+    order = rows.assign(place=place).sort_values(["place", "layer"], kind="stable").index
+    return rows.loc[order].reset_index(drop=True)  # by picture, whatever the batch
+
+
+def _cached(
+    residuals: Path, expect: Provenance, start: int, stop: int, trunk: Trunk
+) -> Iterator[tuple[int, Tensor]]:
+    """(l, Z^{l-1}) of every layer of these rows of a residuals file, on the model's device."""
+    with open_tensors(residuals, expect, "pt") as file:
+        stream = file.rows("residuals", start, stop)
+    for layer in range(trunk.depth):
+        yield layer, stream[:, layer].to(trunk.positions)
 
 
 def _project(trunk: Trunk, layer: int, z: Tensor, part: int) -> Tensor:

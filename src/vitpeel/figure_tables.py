@@ -10,18 +10,24 @@ from numpy.typing import NDArray
 
 from vitpeel.errors import VitpeelError
 
-Floats = NDArray[np.float64]
+Floats = NDArray[np.floating]
 
 _MEANS = ("dataset", "variant", "layer", "metric", "mean", "low", "high", "confidence", "pictures", "empty")
 _GAINS = ("gain", "gain_low", "gain_high")
 
 
-def fig1_captions(
-    captions: pd.DataFrame, image_ids: Sequence[str], layers: Sequence[int], variant: str = "unedited"
+def page_captions(
+    captions: pd.DataFrame,
+    image_ids: Sequence[str],
+    layers: Sequence[int],
+    key: str,
+    variant: str = "unedited",
 ) -> pd.DataFrame:
-    """The captions behind the figure: every layer of the chosen pictures, `shown` where it has a panel.
+    """The captions behind Figure 1 and its like: every layer of the chosen pictures, `shown` where it has a
+    panel.
 
-    Raises VitpeelError for a picture or layer that was not captioned, naming what there is.
+    key: of the configuration, such as "figures.fig1". Raises VitpeelError for a picture or layer that was
+    not captioned, naming what there is.
     """
     rows = captions[(captions["variant"] == variant) & captions["head"].isna()]
     known = sorted(rows["image_id"].unique())
@@ -29,13 +35,13 @@ def fig1_captions(
         if image not in known:
             some = ", ".join(known[:3])
             raise VitpeelError(
-                f"figures.fig1.images: no caption of picture {image}. There are {len(known)}: {some} ..."
+                f"{key}.images: no caption of picture {image}. There are {len(known)}: {some} ..."
             )
     depths = sorted(rows["layer"].unique())
     for layer in layers:
         if layer not in depths:
             raise VitpeelError(
-                f"figures.fig1.layers: layer {layer} was not captioned; {depths[0]} to {depths[-1]} were."
+                f"{key}.layers: layer {layer} was not captioned; {depths[0]} to {depths[-1]} were."
             )
     place = {image: index for index, image in enumerate(image_ids)}
     chosen = rows[rows["image_id"].isin(place)].assign(shown=rows["layer"].isin(layers))
@@ -45,8 +51,8 @@ def fig1_captions(
     return chosen[["image_id", "layer", "shown", "caption", "truncated"]].reset_index(drop=True)
 
 
-def fig1_heatmaps(maps: Mapping[str, Floats], layers: Sequence[int]) -> pd.DataFrame:
-    """The heatmaps behind the figure, one row a patch: image_id, layer, row, column, attention.
+def page_heatmaps(maps: Mapping[str, Floats], layers: Sequence[int]) -> pd.DataFrame:
+    """The heatmaps behind such a page, one row a patch: image_id, layer, row, column, attention.
 
     maps: image_id -> [layers, rows, columns], the CLS token's attention to the patches, on any scale.
     attention, written: as a multiple of an equal share, so its mean over a map is 1.

@@ -19,6 +19,8 @@ from vitpeel.errors import VitpeelError
 
 Array = NDArray[np.floating]
 Mask = NDArray[np.bool_]
+# Equation 7 where layers are compared: a map over the patches, one number as printed, attention rollout.
+Reading = Literal["map", "literal", "rollout"]
 
 
 def maps(attention: Array, grid: tuple[int, int]) -> Array:
@@ -86,11 +88,26 @@ class Outliers:
     """
 
     rule: Literal["mad", "absolute", "top", "off"] = "mad"
-    k: float = 5.0
+    k: float = 10.0
     norm: float = 100.0
     share: float = 0.02
     fill: Literal["inpainted", "masked"] = "inpainted"
     renormalise: bool = True
+
+    @property
+    def found(self) -> str:
+        """In words: how they are found; "" where none are looked for."""
+        return {
+            "mad": f"norm above median + {self.k:g} MAD",
+            "absolute": f"norm above {self.norm:g}",
+            "top": f"the {100 * self.share:g} % largest norms",
+            "off": "",
+        }[self.rule]
+
+    @property
+    def done(self) -> str:
+        """In words: what is done about them."""
+        return f"{self.fill}, the map's sum {'kept' if self.renormalise else 'not kept'}"
 
 
 def find_outliers(norms: Array, how: Outliers) -> Mask:
@@ -118,16 +135,22 @@ def handle(layers: Array, outliers: Mask, how: Outliers) -> Array:
 
     layers, outliers, returned: [..., down, across]. Raises VitpeelError for a map without any other patch.
     """
-    if outliers.all(axis=(-2, -1)).any():
+    whole = np.argwhere(outliers.all(axis=(-2, -1)))
+    if len(whole):
+        place = f" (layer {whole[0][-1]})" if whole.shape[1] else ""
         raise VitpeelError(
-            f"outliers: every patch of a map is one by the rule {how.rule!r}. Set a higher norm, or k."
+            f"every patch of a map{place} is an outlier by perspectives.outliers.rule: {how.rule}. "
+            "Set a higher norm, or rule: mad."
         )
     handled = np.where(outliers, 0.0, layers)
     if how.fill == "inpainted":
         handled = _inpaint(handled, outliers)
     if how.renormalise:
         before, after = layers.sum(axis=(-2, -1)), handled.sum(axis=(-2, -1))
-        handled = handled * (before / np.where(after > 0, after, 1.0))[..., None, None]
+        scale = np.where(
+            outliers.any(axis=(-2, -1)) & (after > 0), before / np.where(after > 0, after, 1.0), 1.0
+        )
+        handled = handled * scale[..., None, None]
     return np.asarray(handled)
 
 

@@ -1,18 +1,16 @@
-"""The lower layers (section 4.2): the variants of Figure 2, and how far their captions are from the model's.
+"""The lower layers (section 4.2): the variants of Figure 2.
 
-Nothing here runs a model: `points` names what is varied, `variants` makes it ready for a sweep, `compare`
-scores the captions that came out, `figure_table` lays the summary out for the plot.
+`points` names what is varied, `variants` makes it ready for a sweep. How the captions that come out compare
+with the unedited ones is in `vitpeel.scores.lower`, the tables of that in `vitpeel.lower_tables`.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
-
-import pandas as pd
 
 from vitpeel.edits import (
     AverageAttentionInput,
@@ -22,11 +20,14 @@ from vitpeel.edits import (
     ReplaceResidual,
     ReplaceSkip,
 )
-from vitpeel.errors import VitpeelError
-from vitpeel.sweep import Variant, unedited
+from vitpeel.provenance import Provenance, canonical
+from vitpeel.sweep import Variant, cost, unedited
 
 if TYPE_CHECKING:
-    from vitpeel.means import Means
+    from vitpeel.means import Means, Place, Vector
+    from vitpeel.trunk import Trunk
+
+log = logging.getLogger(__name__)
 
 # average: MSA reads the mean at one layer (red, yellow) or at all of the middle ones (together: blue); other
 # average: the mean of another set of pictures (green); confusion: the skip carries the mean.
@@ -40,13 +41,6 @@ _AVERAGES = {
     "output": AverageAttentionOutput,
 }
 _CONFUSIONS = {"skip": ReplaceSkip, "stream": ReplaceResidual}
-
-METRICS = ("bertscore", "exact", "colourless")
-COLOURLESS = re.compile(
-    r"\bblack[\s-]+and[\s-]+white\b|\bb\s?&\s?w\b|\bmonochrom\w*|\bgr[ae]y[\s-]?scale\b"
-    r"|\bcolou?rless\b|\bdesaturated\b|\bsepia\b|\bwithout colou?rs?\b",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True)
@@ -69,11 +63,11 @@ class Point:
         return frozenset(range(self.first, self.last + 1))
 
 
-def points(lower: Range = (0, 10), middle: Range = (11, 20), other: bool = True) -> tuple[Point, ...]:
+def points(layers: Range = (0, 10), middle: Range = (11, 20), other: bool = True) -> tuple[Point, ...]:
     """Everything that Figure 2 varies, the two ranges following each other; other: the green curve too."""
-    if not 0 <= lower[0] <= lower[1] < middle[0] <= middle[1] or middle[0] != lower[1] + 1:
-        raise ValueError(f"layers {lower} and {middle}: two ranges are wanted, one after the other")
-    low, high, both = _each(lower), _each(middle), _each((lower[0], middle[1]))
+    if not 0 <= layers[0] <= layers[1] < middle[0] <= middle[1] or middle[0] != layers[1] + 1:
+        raise ValueError(f"layers {layers} and {middle}: two ranges are wanted, one after the other")
+    low, high, both = _each(layers), _each(middle), _each((layers[0], middle[1]))
     found = [Point("average", layer, layer) for layer in [*low, *high]]
     found += [Point("average together", *middle)]
     if other:
@@ -116,82 +110,61 @@ def variants(
     )
 
 
-def unedited_captions(captions: pd.DataFrame) -> pd.Series:
-    """What the unedited model says of each row's picture at that row's layer.
+@dataclass(frozen=True)
+class Averaged:
+    """Pictures whose means stand in: the files of their sums, one a shard, and what must have made these."""
 
-    captions: a `captions` table. Raises VitpeelError for a row without such a caption.
+    sums: Sequence[Path]
+    made: Provenance
+
+    def mean(self, place: Place, vector: Vector) -> Means:
+        """Their mean at one place. Errors as `means.load`."""
+        from vitpeel import means  # here: it takes torch, lists of points are made without it
+
+        found = means.load(self.sums, place, self.made)
+        return found.one_vector() if vector == "one" else found
+
+
+def averaged(
+    sums: Sequence[Sequence[Path]], chosen: Sequence[Mapping[str, object]], origin: Provenance
+) -> list[Averaged]:
+    """The sets of pictures that are averaged, the main one first; sums of a set that is not there are empty.
+
+    chosen: of each set, which it is and how its pictures were drawn; origin: the model.
     """
-    keys = ["image_id", "layer"]
-    plain = captions[(captions["variant"] == unedited(0).name) & captions["head"].isna()]
-    found = captions[keys].merge(plain[[*keys, "caption"]], on=keys, how="left", validate="many_to_one")
-    absent = found[found["caption"].isna()]
-    if len(absent):
-        row = absent.iloc[0]
-        raise VitpeelError(
-            f"picture {row['image_id']}: no unedited caption at layer {row['layer']} to compare with. "
-            "Delete its captions and run `snakemake` again."
-        )
-    return found["caption"].set_axis(captions.index)
+    made = [replace(origin, config=canonical(dict(how))) for how in chosen]
+    return [Averaged(*both) for both in zip(filter(None, sums), made, strict=True)]
 
 
-def compare(
-    captions: pd.DataFrame, model: str | Path, layer: int, batch: int = 64, device: str = "cpu"
-) -> pd.DataFrame:
-    """A `scores` table of `METRICS` for every row of a `captions` table, the unedited rows included.
+def loaded_variants(
+    chosen: Sequence[Point],
+    trunk: Trunk,
+    sets: Sequence[Averaged],
+    place: Place = "input",
+    vector: Vector = "per position",
+    confusion: Confusion = "skip",
+) -> tuple[Variant, ...]:
+    """`variants` for a trunk with means from files; what a sweep of them costs goes to the log.
 
-    bertscore: F1 against the unedited caption of the same picture and layer; exact: 1 where the two are the
-    same words, else 0; colourless: 1 where the caption is worded as if there were no colours, else 0. model,
-    layer, batch, device: as in `scores.bertscore.score`.
+    sets: the sums over the pictures themselves and, where points need them, over another set. vector: of
+    every mean, those of confusion too.
     """
-    from vitpeel.scores import bertscore  # here: it takes torch, the table behind a figure does not
-
-    similar = bertscore.score(captions, model, layer, batch, unedited_captions, device)
-    reading = captions[["image_id", "variant", "layer", "head"]].astype({"layer": "int16", "head": "Int16"})
-    same = captions["caption"].str.split() == unedited_captions(captions).str.split()
-    colourless = captions["caption"].map(is_colourless)
-    counted = [
-        reading.assign(metric=metric, value=values.astype("float64"))
-        for metric, values in (("exact", same), ("colourless", colourless))
-    ]
-    order = ["metric", "variant", "layer", "head", "image_id"]
-    return pd.concat([similar, *counted]).sort_values(order, ignore_index=True)
-
-
-def is_colourless(caption: str) -> bool:
-    """Whether the wording says that there are no colours, as in "a black and white photo"."""
-    return COLOURLESS.search(caption) is not None
-
-
-def figure_table(summary: pd.DataFrame, chosen: Sequence[Point]) -> pd.DataFrame:
-    """Figure 2's numbers: curve, first, last, metric, mean, low, high, pictures, empty, in the points' order.
-
-    summary: a `summary` table of `compare`'s scores. The unedited model comes first, as curve "unedited"
-    with first and last empty. Raises VitpeelError for a point without a summary.
-    """
-    plain = unedited(0).name
-    places: list[tuple[str, str, int | None, int | None]] = [(plain, plain, None, None)]
-    places += [(point.name, point.curve, point.first, point.last) for point in chosen]
-    order = pd.DataFrame(places, columns=["variant", "curve", "first", "last"])
-    order = order.astype({"first": "Int16", "last": "Int16"})
-    absent = [name for name in order["variant"] if name not in set(summary["variant"])]
-    if absent:
-        raise VitpeelError(
-            f"{absent[0]}: no such variant in the summary. Delete it and run `snakemake` again."
-        )
-    found = order.merge(summary, on="variant", how="left", sort=False)
-    return found[["curve", "first", "last", "metric", "mean", "low", "high", "pictures", "empty"]]
-
-
-def side_by_side(captions: pd.DataFrame, image_ids: Sequence[str]) -> pd.DataFrame:
-    """Appendix A: a row a picture, in the given order, and a column a variant with its caption.
-
-    Variants keep the captions' order. captions: a `captions` table read at one layer.
-    """
-    wide = captions.pivot(index="image_id", columns="variant", values="caption")
-    absent = [image_id for image_id in image_ids if image_id not in wide.index]
-    if absent:
-        raise VitpeelError(f"picture {absent[0]}: it has no captions; it was skipped or is beyond the limit.")
-    return wide.loc[list(image_ids), list(captions["variant"].drop_duplicates())]
+    own, *more = sets
+    mean = own.mean(place, vector)
+    inputs = mean if place == "input" else own.mean("input", vector)
+    others = more[0].mean(place, vector) if more else None
+    made = variants(chosen, trunk.depth, mean, inputs, others, confusion)
+    planned = cost(made, trunk.depth, trunk.heads)
+    log.info(
+        "means of %d pictures%s; %d variants: %d blocks a batch, a naive loop's %d: %.2f of it",
+        mean.pictures,
+        f" and of {others.pictures} of the other set" if others else "",
+        len(made),
+        planned.blocks,
+        planned.naive_blocks,
+        planned.share,
+    )
+    return made
 
 
 def _each(layers: Range) -> range:

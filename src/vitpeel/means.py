@@ -22,6 +22,8 @@ from vitpeel.trunk import Trunk
 
 # input: the stream before the block's first norm; normed: after it; output: of MSA, as it is added.
 Place = Literal["input", "normed", "output"]
+# A mean of its own for every position, or one for all of them.
+Vector = Literal["per position", "one"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,17 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from vitpeel.heatmaps import Mask
+from vitpeel.errors import InputError
+from vitpeel.heatmaps import Array, Mask, delta, l1
 from vitpeel.perspectives import flow_change
+from vitpeel.provenance import Provenance
 from vitpeel.scores import bootstrap
+from vitpeel.tables import DATAFLOW, origin_of, read_tables
 
 Floats = NDArray[np.float64]
+
+
+def merge_dataflow(shards: Sequence[Path], image_ids: Sequence[str]) -> tuple[pd.DataFrame, Provenance]:
+    """The `dataflow` table of all shards, in the pictures' order, and what made it.
+
+    image_ids: every picture, in order. Raises ProvenanceError for shards that were made differently,
+    InputError where a picture is missing or there twice.
+    """
+    made = origin_of(shards[0])
+    whole = read_tables(shards, DATAFLOW, expect=made)
+    found = whole["image_id"].drop_duplicates().tolist()
+    if found != list(image_ids) or whole.duplicated(["image_id", "layer", "component"]).any():
+        named = ", ".join(str(shard) for shard in shards)
+        raise InputError(
+            f"{shards[0].parent}: the {len(found)} pictures whose layers were taken apart are not the "
+            f"{len(image_ids)} of the set. Delete {named} and run `snakemake` again."
+        )
+    return whole, made
 
 
 def dataflow(
@@ -46,27 +68,30 @@ def dataflow(
 
 
 def outlier_shares(
-    maps: NDArray[np.floating],
-    outliers: Mask,
+    maps: Iterable[tuple[Array, Mask]],
     resamples: int = 2000,
     confidence: float = 0.95,
     seed: int = 0,
 ) -> pd.DataFrame:
     """How many patches are outliers and how much attention they get, mean over pictures.
 
-    maps, outliers: [pictures, layers, down, across]. Returns layer, patches (share of all patches),
-    attention (share of what CLS pays to patches, on the maps as they are), each also with _low and _high,
-    its bootstrap interval over pictures; pictures and confidence.
+    maps: of every picture the maps as they are and their outliers, each [layers, down, across]. Returns
+    layer, patches (share of all patches), attention (share of what CLS pays to patches), each also with _low
+    and _high, its bootstrap interval over pictures; pictures and confidence.
     """
-    paid = (maps * outliers).sum(axis=(2, 3)) / maps.sum(axis=(2, 3))
-    count, tail = len(maps), (1 - confidence) / 2
+    per_picture = [
+        (outliers.mean(axis=(1, 2)), (own * outliers).sum(axis=(1, 2)) / own.sum(axis=(1, 2)))
+        for own, outliers in maps
+    ]
+    patches, paid = (np.stack(values).astype("float64") for values in zip(*per_picture, strict=True))
+    count, tail = len(patches), (1 - confidence) / 2
     times = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=resamples)
     columns: dict[str, Floats] = {}
-    for name, own in (("patches", outliers.mean(axis=(2, 3))), ("attention", paid.astype("float64"))):
-        low, high = np.quantile(times @ own / count, [tail, 1 - tail], axis=0)
-        columns |= {name: own.mean(axis=0), f"{name}_low": low, f"{name}_high": high}
+    for name, values in (("patches", patches), ("attention", paid)):
+        low, high = np.quantile(times @ values / count, [tail, 1 - tail], axis=0)
+        columns |= {name: values.mean(axis=0), f"{name}_low": low, f"{name}_high": high}
     return pd.DataFrame(
-        {"layer": range(maps.shape[1]), **columns, "pictures": count, "confidence": confidence}
+        {"layer": range(patches.shape[1]), **columns, "pictures": count, "confidence": confidence}
     )
 
 
@@ -92,6 +117,40 @@ def outlier_maps(
             "attention": (own / equal)[layers].ravel(),
             "handled": (handled[image] / equal)[layers].ravel(),
             "outlier": outliers[image][layers].ravel(),
+        }
+        parts.append(pd.DataFrame(columns, index=index).reset_index())
+    return pd.concat(parts, ignore_index=True)
+
+
+def delta_maps(
+    maps: Iterable[tuple[str, Array]], image_ids: Sequence[str], layers: Sequence[int], key: str
+) -> pd.DataFrame:
+    """Equation 8 as maps: image_id, layer, row, column, before, after, change, l1.
+
+    maps: image_id and A of every layer, [depth, down, across], of at least the chosen pictures, whose order
+    is kept; key: of the configuration, what they were chosen by. layers: the l of A^l - A^{l-1}, of which the
+    first has none and is left out. before, after, change: A^{l-1}, A^l and their difference, as multiples of
+    1 / patches, an equal share of all attention; l1: the sum of |A^l - A^{l-1}| over the map. Raises
+    InputError for a picture without maps.
+    """
+    found = {image: own.astype("float64") for image, own in maps if image in image_ids}
+    later = [layer for layer in layers if layer > 0]
+    earlier = [layer - 1 for layer in later]
+    parts = []
+    for image in image_ids:
+        if image not in found:
+            raise InputError(f"{key}: picture {image} has no heatmaps. Choose another picture.")
+        own, difference = found[image], delta(found[image])[earlier]
+        share = own.shape[1] * own.shape[2]
+        index = pd.MultiIndex.from_product(
+            [[image], later, range(own.shape[1]), range(own.shape[2])],
+            names=["image_id", "layer", "row", "column"],
+        )
+        columns = {
+            "before": share * own[earlier].ravel(),
+            "after": share * own[later].ravel(),
+            "change": share * difference.ravel(),
+            "l1": np.repeat(l1(difference), share),
         }
         parts.append(pd.DataFrame(columns, index=index).reset_index())
     return pd.concat(parts, ignore_index=True)

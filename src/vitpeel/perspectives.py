@@ -6,7 +6,7 @@ picture and layer, and their agreement a rank correlation with an interval.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from itertools import combinations
 
 import numpy as np
@@ -14,40 +14,83 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from vitpeel.errors import VitpeelError
-from vitpeel.heatmaps import delta, l1
+from vitpeel.heatmaps import Array, Reading, delta, l1
 from vitpeel.scores import bootstrap
-from vitpeel.scores.change import MOST
+from vitpeel.scores.ranges import MOST
 
 Floats = NDArray[np.float64]
 
-UPDATE, MAP = "update", "map"  # measures of the data flow and of the heatmaps; the others are language's
+UPDATE, RELATIVE = "update", "relative update"  # measures of the data flow
+HEATMAPS: tuple[Reading, ...] = ("map", "literal", "rollout")  # of the heatmaps; the others are language's
 _COLUMNS = ["image_id", "layer", "measure", "change"]
 
 
 def perspective(measure: str) -> str:
     """The perspective that a measure belongs to."""
-    return {UPDATE: "data flow", MAP: "heatmap"}.get(measure, "language")
+    if measure in HEATMAPS:
+        return "heatmap"
+    return "data flow" if measure in (UPDATE, RELATIVE) else "language"
+
+
+def token_name(token: int) -> str:
+    """What a figure calls the token whose update is taken apart."""
+    return f"patch {token}" if token else "CLS"
+
+
+def changes(
+    dataflow: pd.DataFrame,
+    lengths: pd.DataFrame,
+    maps: Iterable[tuple[str, Array]],
+    reading: Reading,
+    scores: pd.DataFrame,
+) -> pd.DataFrame:
+    """The `changes` table of all perspectives, from what the functions below take."""
+    updates = flow_change(dataflow)
+    flow = [updates, relative_change(updates, lengths)]
+    return pd.concat([*flow, heatmap_change(maps, reading), language_change(scores)], ignore_index=True)
 
 
 def flow_change(dataflow: pd.DataFrame) -> pd.DataFrame:
-    """Equation 4 as a number: the length of CLS's update in each layer.
+    """Equation 4 as a number: the length of the token's update in each layer.
 
-    dataflow: a `dataflow` table. Returned, as by the two functions below: a `changes` table.
+    dataflow: a `dataflow` table. Returned, as by the functions below: a `changes` table.
     """
     along = dataflow.assign(change=dataflow["norm"] * dataflow["cosine"])  # these sum to the length
     rows = along.groupby(["image_id", "layer"])["change"].sum().reset_index()
     return rows.assign(measure=UPDATE)[_COLUMNS]
 
 
-def heatmap_change(image_ids: Sequence[str], maps: NDArray[np.floating]) -> pd.DataFrame:
-    """Equation 8 as a number: the L1 between a layer's map and that of the layer before.
+def relative_change(updates: pd.DataFrame, lengths: pd.DataFrame) -> pd.DataFrame:
+    """The update's length over that of the token which the layer reads, |Z^l - Z^{l-1}| / |Z^{l-1}|.
 
-    maps: [pictures, layers, down, across]. Layers from 1.
+    The stream grows with depth and its updates with it; this is what is left of a change then. updates: from
+    `flow_change`. lengths: image_id, layer, length (`heatmap_files.lengths`). Raises VitpeelError for
+    pictures or layers that one of them lacks.
     """
-    changes = l1(delta(maps))
-    index = pd.MultiIndex.from_product([image_ids, range(1, maps.shape[1])], names=["image_id", "layer"])
-    rows = pd.DataFrame({"change": changes.astype("float64").ravel()}, index=index).reset_index()
-    return rows.astype({"layer": "int16"}).assign(measure=MAP)[_COLUMNS]
+    both = updates.merge(lengths, on=["image_id", "layer"], how="outer", validate="one_to_one")
+    if both[["change", "length"]].isna().any(axis=None):
+        row = both[both[["change", "length"]].isna().any(axis=1)].iloc[0]
+        raise VitpeelError(
+            f"picture {row['image_id']}, layer {row['layer']}: in the data flow or in the attention, not in "
+            "both. Delete the activations and run `snakemake` again."
+        )
+    return both.assign(change=both["change"] / both["length"], measure=RELATIVE)[_COLUMNS]
+
+
+def heatmap_change(maps: Iterable[tuple[str, Array]], reading: Reading = "map") -> pd.DataFrame:
+    """Equation 8 as a number: how far a layer's map is from that of the layer before.
+
+    maps: image_id and its maps [layers, down, across], as `heatmap_files.compared` gives them. reading: of
+    maps and rollouts the L1 of the difference; literal: of the maps' sums, |A^l - A^{l-1}| of Equation 7 as
+    printed. Layers from 1.
+    """
+    parts = []
+    for image_id, own in maps:
+        own = own.sum(axis=(1, 2), keepdims=True) if reading == "literal" else own
+        change = l1(delta(own.astype("float64")))
+        parts.append(pd.DataFrame({"image_id": image_id, "layer": range(1, len(own)), "change": change}))
+    rows = pd.concat(parts, ignore_index=True).astype({"layer": "int16"})
+    return rows.assign(measure=reading)[_COLUMNS]
 
 
 def language_change(scores: pd.DataFrame) -> pd.DataFrame:

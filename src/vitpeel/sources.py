@@ -15,8 +15,8 @@ from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
-# Can change what is said and how, never a result.
-_WITHOUT_RESULT = frozenset({"errors", "logs"})
+# Can change what is said and how, never a result; for what was downloaded its checksum vouches.
+_WITHOUT_RESULT = frozenset({"errors", "logs", "downloads"})
 _TEXT = frozenset({".csv", ".tsv", ".txt", ".json", ".md"})
 
 

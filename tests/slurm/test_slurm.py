@@ -142,7 +142,7 @@ def test_a_killed_snakemake_loses_nothing_and_repeats_nothing(slurm: Cluster, sm
     assert small.run(CAPTIONS) == set()
 
 
-# The first time that a job of the rule runs it tells its number and does nothing for a while; later ones go on.
+# The first time that a job of the rule runs it tells its number and waits; later ones go on.
 WAIT_ONCE = """import os, time
 if not any(Path("started").iterdir()):
     Path("started", os.environ["SLURM_JOB_ID"]).write_text(os.environ["SLURM_JOB_ID"])

@@ -11,7 +11,7 @@ from PIL import Image
 
 from vitpeel import activations, models
 from vitpeel.datasets.pictures import Picture
-from vitpeel.errors import InputError, ProvenanceError
+from vitpeel.errors import ProvenanceError
 from vitpeel.provenance import Provenance
 from vitpeel.sweep import unedited
 from vitpeel.tables import Reading
@@ -85,19 +85,6 @@ def test_a_shard_without_pictures_is_an_empty_file(captured: Any, tmp_path: Path
     _, _, model, origin = captured
     activations.capture(model, [], tmp_path / "r.safetensors", tmp_path / "a.safetensors", origin, 4)
     assert list(activations.cached_layers(tmp_path / "r.safetensors", origin)) == []
-
-
-def test_heatmaps_of_chosen_pictures(captured: Any) -> None:
-    folder, *_ = captured
-    found = activations.heatmaps_of([folder / "a.safetensors"], ["f", "b"])
-    with open_tensors(folder / "a.safetensors") as file:
-        looks = file.rows("attention")
-    assert list(found) == ["f", "b"]
-    side = tiny.config().vision_config.image_size // tiny.config().vision_config.patch_size
-    expected = looks[1].mean(axis=1)[:, 1:].reshape(BLOCKS, side, side)
-    np.testing.assert_allclose(found["b"], expected, rtol=1e-6)
-    with pytest.raises(InputError, match=r"figures\.fig1\.images: no attention of picture z in"):
-        activations.heatmaps_of([folder / "a.safetensors"], ["z"])
 
 
 @pytest.mark.parametrize(("items", "parts"), [(7, 1), (7, 3), (2, 5), (0, 2)])

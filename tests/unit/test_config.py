@@ -119,6 +119,7 @@ def test_every_key_is_documented() -> None:
         ("lower.other", "whoops", "lower.other: 'whoops' is the main set itself. Name another of datasets,"),
         ("lower.baseline", "mesured", 'lower.baseline: "mesured" is not allowed; write a number at least 0'),
         ("heads.masks", [{3: [8]}], "heads.masks: layer 3: no head 8; the model's heads are 0-7."),
+        ("pruning.count", 8, "pruning.count: 8 would prune every head of a layer, which has 8. Write"),
         ("heads.masks", [{39: [0]}], "heads.masks: layer 39 is outside 0-38, the layers of the model. The "),
         ("heads.masks", [{"x": [0]}], 'heads.masks: [{"x": [0]}] is not allowed; write a list, at least on'),
         ("model.decoding.min_new_tokens", 300, "model.decoding.max_new_tokens: 256 is less than min_new_tok"),

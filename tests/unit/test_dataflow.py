@@ -1,20 +1,27 @@
 """The decomposition adds up to what the checkpoint itself does."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import tiny
 import torch
+from PIL import Image
 from torch.testing import assert_close
 from torch.utils._python_dispatch import TorchDispatchMode
+from transformers import InstructBlipForConditionalGeneration
 
-from vitpeel import dataflow
+from vitpeel import activations, dataflow, models, perspective_tables
+from vitpeel.datasets.pictures import Picture
+from vitpeel.errors import InputError, ProvenanceError, VitpeelError
 from vitpeel.models.instructblip import trunk_of
 from vitpeel.provenance import Provenance
 from vitpeel.tables import DATAFLOW, read_table, write_table
+from vitpeel.tensors import open_tensors
 
 
 @pytest.fixture(autouse=True)
@@ -136,3 +143,110 @@ def test_a_layer_that_does_nothing_has_no_shares() -> None:
     trunk = trunk_of(checkpoint)
     rows = dataflow.table(trunk, ["a"], trunk.inputs(tiny.pictures(1)))
     assert (rows.loc[rows["layer"] == 0, ["norm", "share", "cosine"]] == 0).all(axis=None)
+
+
+@pytest.fixture(scope="module")
+def captured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, list[Picture], Path, Provenance]:
+    """A random checkpoint, seven pictures, their residuals, what made these."""
+    folder = tmp_path_factory.mktemp("captured")
+    model = models.load("instructblip", tiny.save(folder / "c", tiny.config()), prompt="", device="cpu")
+    generator, pictures = np.random.default_rng(0), []
+    for name in "gfedcba":  # their order is not that of their names
+        pictures.append(Picture(name, folder / f"{name}.png"))
+        Image.fromarray(generator.integers(0, 256, (40, 48, 3), dtype=np.uint8)).save(pictures[-1].path)
+    origin = activations.origin_of(model, folder / "c", "float32")
+    activations.capture(model, pictures, folder / "r.safetensors", folder / "a.safetensors", origin, 3)
+    return model, pictures, folder, origin
+
+
+@pytest.mark.parametrize("bias", ["component", "heads"])
+@pytest.mark.parametrize("token", [0, 5])
+def test_fresh_passes_and_cached_residuals_give_the_same_table(
+    captured: Any, bias: dataflow.Bias, token: int
+) -> None:
+    model, pictures, folder, origin = captured
+    cached = dataflow.decompose(model, pictures, folder / "r.safetensors", None, origin, 3, token, bias)
+    for batch in (1, 2, 7):
+        fresh = dataflow.decompose(model, pictures, None, None, origin, batch, token, bias)
+        pd.testing.assert_frame_equal(fresh, cached, check_exact=True)
+    halves = [dataflow.decompose(model, some, None, None, origin, 3, token, bias) for some in _cut(pictures)]
+    pd.testing.assert_frame_equal(pd.concat(halves, ignore_index=True), cached, check_exact=True)
+    names = [*(f"head {head}" for head in range(4)), "mlp", *(["bias"] if bias == "component" else [])]
+    assert cached["image_id"].drop_duplicates().tolist() == list("gfedcba")
+    assert cached["component"].iloc[: len(names)].tolist() == names
+    states = _transformers(folder, pictures, model).hidden_states
+    lengths = (cached["norm"] * cached["cosine"]).groupby([cached["image_id"], cached["layer"]]).sum()
+    for layer, (before, after) in enumerate(pairwise(states)):
+        update = (after - before)[:, token].norm(dim=-1)
+        for picture, length in zip(pictures, update, strict=True):
+            assert lengths[picture.image_id, layer] == pytest.approx(length.item(), rel=1e-4)
+
+
+def test_the_rollout_is_that_of_transformers_attention(captured: Any, tmp_path: Path) -> None:
+    model, pictures, folder, origin = captured
+    files = [tmp_path / f"{name}.safetensors" for name in ("cached", "fresh", "other")]
+    for file, residuals, batch in zip(files, (folder / "r.safetensors", None, None), (3, 3, 2), strict=True):
+        table = dataflow.decompose(model, pictures, residuals, file, origin, batch)
+        pd.testing.assert_frame_equal(table, dataflow.decompose(model, pictures, None, None, origin, 4))
+    assert len({file.read_bytes() for file in files}) == 1
+    looks = [weights.mean(1) for weights in _transformers(folder, pictures, model).attentions]
+    rolled = torch.eye(looks[0].shape[-1]).expand_as(looks[0])
+    with open_tensors(files[0], origin, "pt") as file:
+        found = file.rows("rollout")
+        assert file.image_ids == tuple("gfedcba")
+    for layer, own in enumerate(looks):
+        rolled = (own + torch.eye(own.shape[-1])) / 2 @ rolled
+        assert_close(found[:, layer], rolled[:, 0], atol=1e-5, rtol=0)
+
+
+def test_a_shard_without_pictures_has_an_empty_table(captured: Any, tmp_path: Path) -> None:
+    model, _, _, origin = captured
+    rows = dataflow.decompose(model, [], None, tmp_path / "rollout.safetensors", origin, 3)
+    write_table(tmp_path / "dataflow.parquet", rows, DATAFLOW, origin)
+    assert read_table(tmp_path / "dataflow.parquet", DATAFLOW).empty
+
+
+def test_a_token_that_the_model_does_not_have_is_refused(captured: Any) -> None:
+    model, pictures, _, origin = captured
+    with pytest.raises(
+        VitpeelError, match=r"perspectives\.token: 17 is none of the model's tokens 0-16\. Set 0"
+    ):
+        dataflow.decompose(model, pictures, None, None, origin, 3, token=17)
+
+
+def test_residuals_of_another_checkpoint_are_refused(captured: Any) -> None:
+    model, pictures, folder, _ = captured
+    with pytest.raises(ProvenanceError, match=r"r\.safetensors: made with checkpoint"):
+        other = Provenance(checkpoint="0" * 64)
+        dataflow.decompose(model, pictures, folder / "r.safetensors", None, other, 3)
+
+
+def test_shards_are_merged_in_the_pictures_order(captured: Any, tmp_path: Path) -> None:
+    model, pictures, _, origin = captured
+    shards = []
+    for number, some in enumerate((*_cut(pictures), [])):
+        shards.append(tmp_path / f"dataflow-{number}-of-3.parquet")
+        rows = dataflow.decompose(model, some, None, None, origin, 3)
+        write_table(shards[-1], rows, DATAFLOW, origin)
+    whole, made = perspective_tables.merge_dataflow(shards, list("gfedcba"))
+    assert made == origin
+    pd.testing.assert_frame_equal(whole, dataflow.decompose(model, pictures, None, None, origin, 3))
+    for wrong in ("gfedcb", "abcdefg"):
+        with pytest.raises(InputError, match=r"the 7 pictures whose layers were taken apart are not the"):
+            perspective_tables.merge_dataflow(shards, list(wrong))
+    write_table(shards[1], whole, DATAFLOW, Provenance(checkpoint="0" * 64))
+    with pytest.raises(ProvenanceError, match=r"dataflow-1-of-3\.parquet: made with checkpoint"):
+        perspective_tables.merge_dataflow(shards, list("gfedcba"))
+
+
+def _cut(pictures: list[Picture]) -> tuple[list[Picture], list[Picture]]:
+    return pictures[:4], pictures[4:]
+
+
+def _transformers(folder: Path, pictures: list[Picture], model: Any) -> Any:
+    """What transformers' own vision model gives for these pictures, its attention written out."""
+    whole: Any = InstructBlipForConditionalGeneration.from_pretrained(
+        folder / "c", attn_implementation="eager"
+    )
+    pixels = model.preprocess([Image.open(picture.path) for picture in pictures])
+    return whole.vision_model.eval()(pixels, output_hidden_states=True, output_attentions=True)

@@ -114,5 +114,8 @@ def test_a_hole_wider_than_its_rim_is_filled_from_outside_in() -> None:
 
 
 def test_a_map_of_outliers_only_is_refused() -> None:
-    with pytest.raises(VitpeelError, match="every patch of a map is one by the rule 'absolute'"):
-        heatmaps.handle(np.ones((1, 2, 2)), np.ones((1, 2, 2), dtype=bool), Outliers(rule="absolute"))
+    with pytest.raises(
+        VitpeelError, match=r"\(layer 1\) is an outlier by perspectives\.outliers\.rule: absolute"
+    ):
+        outliers = np.array([[[False, True], [True, True]], [[True, True], [True, True]]])
+        heatmaps.handle(np.ones((2, 2, 2)), outliers, Outliers(rule="absolute"))

@@ -1,22 +1,33 @@
-"""Figure 2's variants, and the comparison of their captions with the model's."""
+"""Figure 2's variants, and what their switches change."""
 
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import tiny
 import torch
-from bert_score import BERTScorer
+from PIL import Image
+from torch import Tensor
 
-from vitpeel import lower, means, tables
+from vitpeel import activations, caption_tables, lower, means, models, tables
+from vitpeel.config import Decoding
+from vitpeel.datasets.pictures import Picture
+from vitpeel.datasets.subsets import choose
 from vitpeel.edits import AverageAttentionOutput, ReplaceResidual, ReplaceSkip
-from vitpeel.errors import VitpeelError
+from vitpeel.errors import ProvenanceError
 from vitpeel.means import Means
 from vitpeel.models.instructblip import trunk_of
-from vitpeel.scores import bertscore, bootstrap
+from vitpeel.provenance import Provenance, canonical
 from vitpeel.sweep import Cost, cost, sweep
+from vitpeel.tensors import write_tensors
 
-LAYER = 5
+PLACES = ("input", "normed", "output")
+MODEL = Provenance(checkpoint="c", dtype="float32")
+CHOSEN = [{"dataset": "own"}, {"dataset": "other"}]
 
 
 @pytest.fixture(autouse=True)
@@ -105,85 +116,140 @@ def test_means_of_the_pictures_themselves_leave_a_single_picture_as_it_is() -> N
                 assert same == ("other" not in point.curve), point.name
 
 
-def captioned() -> pd.DataFrame:
-    said = {
-        "unedited": ["a giraffe on a snowy mountain", "a black and white photo of a dog", "an owl in a room"],
-        "average 0": ["a large animal outdoors", "a black and white photo of a dog", "an owl  in a room "],
-        "confusion 0": ["a monochrome picture", "a grey-scale photo", ""],
-    }
-    rows = [
-        (f"p{number}", variant, 38, None, caption, 3, False)
-        for variant, captions in said.items()
-        for number, caption in enumerate(captions)
-    ]
-    return pd.DataFrame(rows, columns=tables.CAPTIONS.names).astype({"head": "Int16"})
+@pytest.fixture(scope="module")
+def sums(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """A random trunk; files of sums of five pictures in two shards, and of three others in one."""
+    folder = tmp_path_factory.mktemp("sums")
+    trunk = trunk_of(tiny.model(tiny.config(blocks=4)).vision_model)
+    made: dict[str, Any] = {"trunk": trunk, "pixels": tiny.pictures(5)}
+    with torch.inference_mode():
+        for name, parts in (("own", tiny.pictures(5).split([2, 3])), ("other", [tiny.pictures(3, seed=1)])):
+            files = [folder / f"{name}-{number}.safetensors" for number in range(len(parts))]
+            for file, part in zip(files, parts, strict=True):
+                found = means.sums(trunk, means.fresh_inputs(trunk, [part]), PLACES)
+                means.save(file, found, replace(MODEL, config=canonical({"dataset": name})))
+            made[name] = files
+    return made
 
 
-def test_captions_are_compared_with_the_unedited_ones() -> None:
-    captions = captioned()
-    scores = lower.compare(captions, bertscore.BUNDLED, LAYER)
-    assert set(scores.columns) == set(tables.SCORES.names)
-    assert len(scores) == 3 * len(captions)
-    value = scores.set_index(["metric", "variant", "image_id"])["value"]
-    assert value["exact", "unedited"].tolist() == [1, 1, 1] == value["bertscore", "unedited"].tolist()
-    assert value["exact", "average 0"].tolist() == [0, 1, 1]
-    assert value["exact", "confusion 0"].tolist() == [0, 0, 0]
-    assert value["colourless", "unedited"].tolist() == [0, 1, 0]
-    assert value["colourless", "confusion 0"].tolist() == [1, 1, 0]
-    scorer = BERTScorer(
-        model_type=str(bertscore.model_folder(bertscore.BUNDLED)), num_layers=LAYER, device="cpu"
-    )
-    scorer._tokenizer.model_max_length = 512
-    _, _, expected = scorer.score(["a large animal outdoors"], ["a giraffe on a snowy mountain"])
-    assert value["bertscore", "average 0", "p0"] == pytest.approx(expected.item(), abs=1e-5)
-    assert value["bertscore", "confusion 0", "p2"] == 0
-    shuffled = lower.compare(captions.sample(frac=1, random_state=1), bertscore.BUNDLED, LAYER)
-    pd.testing.assert_frame_equal(shuffled, scores, check_exact=True)
+def read(sums: dict[str, Any], other: str = "other", **switches: Any) -> dict[str, Tensor]:
+    """The last layer of every variant, from the files."""
+    sets = lower.averaged([sums["own"], sums[other]], [CHOSEN[0], {"dataset": other}], MODEL)
+    variants = lower.loaded_variants(lower.points((0, 1), (2, 3)), sums["trunk"], sets, **switches)
+    return {reading.variant: reading.z for reading in sweep(sums["trunk"], sums["pixels"], variants)}
 
 
-@pytest.mark.parametrize(
-    ("caption", "expected"),
-    [
-        ("a Black-and-White photograph of a car", True),
-        ("a b&w photo", True),
-        ("a greyscale image of a cat", True),
-        ("an old sepia picture", True),
-        ("a colorless drawing", True),
-        ("a black cat and a white dog", False),
-        ("a white statue", False),
-        ("a grey elephant", False),
-        ("", False),
-    ],
-)
-def test_colourless_wording(caption: str, expected: bool) -> None:
-    assert lower.is_colourless(caption) == expected
+def curves(one: dict[str, Tensor], two: dict[str, Tensor]) -> set[str]:
+    """The curves on which a point differs."""
+    return {name.rsplit(" ", 1)[0] for name in one if not torch.equal(one[name], two[name])}
 
 
-def test_a_picture_without_an_unedited_caption_is_named() -> None:
-    captions = captioned()
-    with pytest.raises(VitpeelError, match="picture p1: no unedited caption at layer 38"):
-        lower.unedited_captions(captions.drop(index=1))
+def test_each_switch_changes_its_curves_and_no_other(sums: dict[str, Any]) -> None:
+    plain = read(sums)
+    averages = {"average", "average together", "other average", "other average together"}
+    assert curves(plain, read(sums)) == set()
+    assert curves(plain, read(sums, place="normed")) == averages
+    assert curves(plain, read(sums, place="output")) == averages
+    assert curves(plain, read(sums, vector="one")) == averages | {"confusion"}
+    one = read(sums, vector="one")
+    assert curves(one, read(sums, vector="one", place="output")) == averages
+    assert curves(plain, read(sums, confusion="stream")) == {"confusion"}
+    assert curves(plain, read(sums, other="own")) == {"other average", "other average together"}
 
 
-def test_the_table_behind_the_figure() -> None:
-    captions = captioned()
-    chosen = (lower.Point("average", 0, 0), lower.Point("confusion", 0, 0))
-    scores = lower.compare(captions, bertscore.BUNDLED, LAYER)
-    summary = bootstrap.summarise(scores, captions, "whoops", resamples=50)
-    table = lower.figure_table(summary, chosen)
-    assert table["curve"].tolist() == ["unedited"] * 3 + ["average"] * 3 + ["confusion"] * 3
-    assert table["first"].isna().tolist() == [True] * 3 + [False] * 6
-    exact = table[table["metric"] == "exact"].set_index("curve")
-    assert exact["mean"].tolist() == pytest.approx([1, 2 / 3, 0])
-    assert (exact["pictures"] == 3).all() and exact["empty"].tolist() == [0, 0, 1]
-    with pytest.raises(VitpeelError, match="average 1: no such variant"):
-        lower.figure_table(summary, [lower.Point("average", 1, 1)])
+def test_means_from_files_are_those_of_all_shards(sums: dict[str, Any]) -> None:
+    own, _ = lower.averaged([sums["own"], sums["other"]], CHOSEN, MODEL)
+    whole = means.sums(sums["trunk"], means.fresh_inputs(sums["trunk"], [sums["pixels"]]))
+    mean = own.mean("input", "per position")
+    torch.testing.assert_close(mean.values, whole.mean("input").values, atol=1e-5, rtol=0)
+    one = own.mean("input", "one").values
+    torch.testing.assert_close(one[:, 0], mean.values.mean(1))
+    assert torch.equal(one, one[:, :1].expand_as(one))
 
 
-def test_captions_side_by_side() -> None:
-    page = lower.side_by_side(captioned(), ["p2", "p0"])
-    assert list(page.index) == ["p2", "p0"]
-    assert list(page.columns) == ["unedited", "average 0", "confusion 0"]
-    assert page.loc["p0", "confusion 0"] == "a monochrome picture"
-    with pytest.raises(VitpeelError, match="picture z"):
-        lower.side_by_side(captioned(), ["z"])
+def test_the_plan_is_told(sums: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", logger="vitpeel"):
+        read(sums)
+    mean = drawn()
+    plan = cost(lower.variants(lower.points((0, 1), (2, 3)), 4, mean, mean, drawn(seed=1)), 4, heads=4)
+    said = f"13 variants: {plan.blocks} blocks a batch, a naive loop's {plan.naive_blocks}"
+    assert said in caplog.text
+    assert "means of 5 pictures and of 3 of the other set" in caplog.text
+
+
+def test_without_another_set_there_is_no_green_curve(sums: dict[str, Any]) -> None:
+    sets = lower.averaged([sums["own"], []], CHOSEN[:1], MODEL)
+    variants = lower.loaded_variants(lower.points((0, 1), (2, 3), other=False), sums["trunk"], sets)
+    assert not any("other" in variant.name for variant in variants)
+    with pytest.raises(ValueError, match="the means of another set are needed"):
+        lower.loaded_variants(lower.points((0, 1), (2, 3)), sums["trunk"], sets)
+
+
+def test_sums_of_another_set_or_draw_are_refused(sums: dict[str, Any]) -> None:
+    sets = lower.averaged([sums["own"]], [{"dataset": "own", "kind": "half", "seed": 1}], MODEL)
+    with pytest.raises(ProvenanceError, match=r"own-0\.safetensors"):
+        sets[0].mean("input", "per position")
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, list[Picture], Provenance]:
+    """A random captioner, seven pictures and what made it."""
+    folder = tmp_path_factory.mktemp("captioner")
+    path = tiny.save(folder / "checkpoint", tiny.config(blocks=4))
+    model = models.load("instructblip", path, prompt=tiny.PROMPT, device="cpu")
+    pictures = []
+    for number, name in enumerate("abcdefg"):
+        pixels = np.random.default_rng(number).integers(0, 256, (4, 4, 3), dtype=np.uint8)
+        Image.fromarray(pixels).resize((48, 40)).save(folder / f"{name}.png")
+        pictures.append(Picture(name, folder / f"{name}.png"))
+    return model, pictures, activations.origin_of(model, path, "float32")
+
+
+def experiment(
+    model: Any, pictures: list[Picture], origin: Provenance, folder: Path, shards: int, batch: int
+) -> pd.DataFrame:
+    """The whole experiment as the rules cut it: sums and captions a shard at a time."""
+    chosen = lower.points((0, 1), (2, 3), other=False)
+    names = [f"{number}-of-{shards}" for number in range(shards)]
+    files = [folder / f"sums-{shards}-{batch}-{name}.safetensors" for name in names]
+    captioned = [folder / f"lower-{shards}-{batch}-{name}.parquet" for name in names]
+    for file, name in zip(files, names, strict=True):
+        part = activations.shard(pictures, name)
+        pixels = [activations.pixels_of(model, part[at : at + batch]) for at in range(0, len(part), batch)]
+        means.save(file, means.sums(model.trunk, means.fresh_inputs(model.trunk, pixels)), origin)
+    own = lower.Averaged(files, origin)
+    variants = lower.loaded_variants(chosen, model.trunk, [own])
+    for file, name in zip(captioned, names, strict=True):
+        part = activations.shard(pictures, name)
+        rows = activations.swept(model, part, variants, batch)
+        ids = [picture.image_id for picture in part]
+        decoding = Decoding(beams=2, max_new_tokens=8)
+        table = caption_tables.caption(model, rows, ids, variants, decoding, 5 * batch)
+        tables.write_table(file, table, tables.CAPTIONS, origin)
+    return caption_tables.merge(captioned, [picture.image_id for picture in pictures])[0]
+
+
+@pytest.mark.parametrize(("shards", "batch"), [(3, 2), (7, 1), (9, 3)])
+def test_neither_shards_nor_batches_change_a_caption(
+    checkpoint: Any, tmp_path: Path, shards: int, batch: int
+) -> None:
+    whole = experiment(*checkpoint, tmp_path, shards=1, batch=7)
+    assert whole["caption"].nunique() > 3
+    pd.testing.assert_frame_equal(experiment(*checkpoint, tmp_path, shards, batch), whole)
+
+
+def test_half_never_averages_a_captioned_picture(checkpoint: Any, tmp_path: Path) -> None:
+    """What the captioned half holds has no part in the sums of the averaged half."""
+    model, pictures, origin = checkpoint
+    table = pd.DataFrame({"image_id": [picture.image_id for picture in pictures]})
+    averaged, captioned = (set(choose(table, part, seed=5)["image_id"]) for part in ("half", "other half"))
+    assert averaged and captioned and not averaged & captioned
+    stream = torch.randn(7, 5, model.trunk.tokens, model.trunk.width)
+    found = []
+    for number, factor in enumerate((1.0, 1e3)):
+        own = torch.tensor([1.0 if p.image_id in averaged else factor for p in pictures])
+        path = tmp_path / f"r{number}.safetensors"
+        write_tensors(path, {"residuals": stream * own[:, None, None, None]}, origin, list("abcdefg"))
+        found.append(means.sums(model.trunk, means.cached_inputs(path, model.trunk, origin, 2, averaged)))
+    assert found[0].pictures == len(averaged)
+    assert torch.equal(found[0].totals["input"], found[1].totals["input"])

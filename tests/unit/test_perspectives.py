@@ -34,16 +34,53 @@ def test_each_perspective_becomes_a_number_a_layer() -> None:
     )
     assert perspectives.flow_change(flow)["change"].tolist() == pytest.approx([5, 2])
     maps = np.random.default_rng(0).random((2, 3, 4, 5))
-    heat = perspectives.heatmap_change(["a", "b"], maps).set_index(["image_id", "layer"])["change"]
-    assert heat["b", 2] == pytest.approx(np.abs(maps[1, 2] - maps[1, 1]).sum())
-    assert len(heat) == 4
+    for reading in ("map", "rollout"):
+        rows = perspectives.heatmap_change(zip("ab", maps, strict=True), reading)
+        heat = rows.set_index(["image_id", "layer"])["change"]
+        assert heat["b", 2] == pytest.approx(np.abs(maps[1, 2] - maps[1, 1]).sum())
+        assert len(heat) == 4 and rows["measure"].eq(reading).all()
+    literal = perspectives.heatmap_change(zip("ab", maps, strict=True), "literal")
+    assert literal["change"].iloc[3] == pytest.approx(abs(maps[1, 2].sum() - maps[1, 1].sum()))
     said = pd.DataFrame(
         {"image_id": "a", "layer": 1, "metric": ["cider", "bertscore", "bleu4"], "value": [10, 0.75, 0]}
     )
     language = perspectives.language_change(said)
     assert language["change"].tolist() == [0, 0.25, 1]
-    names = [perspectives.perspective(name) for name in ("update", "map", *language["measure"])]
-    assert names == ["data flow", "heatmap", "language", "language", "language"]
+    measures = ("update", "relative update", *perspectives.HEATMAPS, *language["measure"])
+    names = [perspectives.perspective(name) for name in measures]
+    assert names == ["data flow"] * 2 + ["heatmap"] * 3 + ["language"] * 3
+
+
+def test_the_relative_update_is_over_what_the_layer_reads() -> None:
+    updates = pd.DataFrame({"image_id": list("aabb"), "layer": [0, 1, 0, 1], "change": [5.0, 2, 3, 1]})
+    lengths = pd.DataFrame({"image_id": list("baba"), "layer": [1, 0, 0, 1], "length": [4.0, 10, 6, 8]})
+    found = perspectives.relative_change(updates.assign(measure="update"), lengths)
+    assert found.set_index(["image_id", "layer"])["change"].to_dict() == {
+        ("a", 0): 0.5,
+        ("a", 1): 0.25,
+        ("b", 0): 0.5,
+        ("b", 1): 0.25,
+    }
+    with pytest.raises(VitpeelError, match="picture b, layer 1: in the data flow or in the attention"):
+        perspectives.relative_change(updates.iloc[:3].assign(measure="update"), lengths)
+
+
+def test_all_changes_are_one_table() -> None:
+    flow = pd.DataFrame(
+        {"image_id": "a", "layer": [0, 1], "component": "mlp", "norm": [3.0, 2], "cosine": 1.0}
+    )
+    lengths = pd.DataFrame({"image_id": "a", "layer": [0, 1], "length": [6.0, 8]})
+    said = pd.DataFrame({"image_id": "a", "layer": [1], "metric": ["cider"], "value": [2.5]})
+    maps = [("a", np.array([[[0.5, 0.5]], [[0.25, 0.5]]]))]
+    found = perspectives.changes(flow, lengths, maps, "map", said)
+    assert list(found.itertuples(index=False, name=None)) == [
+        ("a", 0, "update", 3.0),
+        ("a", 1, "update", 2.0),
+        ("a", 0, "relative update", 0.5),
+        ("a", 1, "relative update", 0.25),
+        ("a", 1, "map", 0.25),
+        ("a", 1, "cider", 0.75),
+    ]
 
 
 def test_correlations_of_mean_curves_and_of_pictures() -> None:

@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 WITHOUT_RESULT = {
     "errors.py",
     "logs.py",
+    "downloads.py",
     "config/__init__.py",
     *(
         f"config/{name}.py"

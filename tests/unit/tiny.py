@@ -1,4 +1,4 @@
-"""Random InstructBLIP checkpoints, small enough for a test and awkward enough to find faults.
+"""Random InstructBLIP and BLIP-2 checkpoints, small enough for a test and awkward enough to find faults.
 
 transformers' own initial values hide mistakes: the vision weights are 1e-10, the query tokens zero and the
 T5 head tied. Here every parameter is drawn, the T5 head is its own, and the end-of-sentence row is set so
@@ -15,6 +15,9 @@ import torch
 from PIL import Image
 from transformers import (
     BertTokenizer,
+    Blip2Config,
+    Blip2ForConditionalGeneration,
+    Blip2Processor,
     InstructBlipConfig,
     InstructBlipForConditionalGeneration,
     InstructBlipProcessor,
@@ -46,6 +49,12 @@ def processor(size: int, queries: int) -> InstructBlipProcessor:
     )
     pictures = BlipImageProcessorPil(size={"height": size, "width": size})
     return InstructBlipProcessor(pictures, t5, bert, num_query_tokens=queries)
+
+
+def blip2_processor(size: int, queries: int) -> Blip2Processor:
+    """The same without the Q-Former's tokenizer."""
+    parts = processor(size, queries)
+    return Blip2Processor(parts.image_processor, parts.tokenizer, num_query_tokens=queries)
 
 
 def config(
@@ -99,9 +108,24 @@ def config(
     )
 
 
-def model(settings: InstructBlipConfig, seed: int = 0) -> InstructBlipForConditionalGeneration:
+def blip2_config(**geometry: Any) -> Blip2Config:
+    """A BLIP-2 of the same form; its Q-Former has no words, and sees the picture in every other block."""
+    parts = config(**geometry).to_dict()
+    qformer = {k: v for k, v in parts["qformer_config"].items() if k not in ("model_type", "vocab_size")}
+    return Blip2Config(
+        vision_config={k: v for k, v in parts["vision_config"].items() if k != "model_type"},
+        qformer_config={**qformer, "num_hidden_layers": 3, "cross_attention_frequency": 2},
+        text_config=parts["text_config"],
+        num_query_tokens=parts["num_query_tokens"],
+        image_token_index=parts["image_token_index"],
+    )
+
+
+def model(settings: InstructBlipConfig | Blip2Config, seed: int = 0) -> Any:
     """Every parameter drawn from N(0, 1/fan_in), norms around one; FLAN-T5's head is its own."""
-    made: Any = InstructBlipForConditionalGeneration(settings).eval().requires_grad_(False)
+    blip2 = settings.model_type == "blip-2"
+    kind = Blip2ForConditionalGeneration if blip2 else InstructBlipForConditionalGeneration
+    made: Any = kind(settings).eval().requires_grad_(False)
     text = made.language_model
     if not text.config.scale_decoder_outputs:
         text.lm_head.weight = torch.nn.Parameter(torch.empty_like(text.shared.weight), requires_grad=False)
@@ -132,10 +156,11 @@ def model(settings: InstructBlipConfig, seed: int = 0) -> InstructBlipForConditi
     return made
 
 
-def save(folder: Path, settings: InstructBlipConfig, seed: int = 0) -> Path:
+def save(folder: Path, settings: InstructBlipConfig | Blip2Config, seed: int = 0) -> Path:
     """A checkpoint folder as `save_pretrained` leaves it, with its processor."""
     model(settings, seed).save_pretrained(folder)
-    processor(settings.vision_config.image_size, settings.num_query_tokens).save_pretrained(folder)
+    tools = blip2_processor if settings.model_type == "blip-2" else processor
+    tools(settings.vision_config.image_size, settings.num_query_tokens).save_pretrained(folder)
     return folder
 
 
@@ -150,9 +175,7 @@ def pictures(count: int, size: int = 32, seed: int = 0) -> torch.Tensor:
 PROMPT = "describe this picture"
 
 
-def generate(
-    checkpoint: Any, tools: InstructBlipProcessor, pixels: torch.Tensor, settings: Any, prompt: str = ""
-) -> list[str]:
+def generate(checkpoint: Any, tools: Any, pixels: torch.Tensor, settings: Any, prompt: str = "") -> list[str]:
     """What the checkpoint's own `generate` says of each picture alone.  pixels: [n, 3, size, size]."""
     text = tools(images=Image.new("RGB", (8, 8)), text=prompt or PROMPT, return_tensors="pt")
     text.pop("pixel_values")

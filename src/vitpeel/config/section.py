@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from vitpeel.config import checks
+from vitpeel.config import checks, origins
 
 
 class Section(BaseModel):
@@ -22,4 +22,4 @@ NonEmpty = Annotated[str, Field(min_length=1)]
 LayerRange = Annotated[tuple[int, int], AfterValidator(checks.layer_range)]
 Layers = Annotated[tuple[int, ...], Field(min_length=1), AfterValidator(checks.layers)]
 Layer = Annotated[int, AfterValidator(checks.layer)]
-Images = Annotated[tuple[NonEmpty, ...], Field(min_length=1), AfterValidator(checks.images_of_main)]
+Images = Annotated[tuple[NonEmpty, ...], Field(min_length=1), AfterValidator(origins.images_of_main)]

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from dataclasses import dataclass
 
-from vitpeel.judge.questions import Asked, Question, picture_tiles
+from vitpeel.judge.questions import Asked, Detail, Question, sent_size
 from vitpeel.judge.reading import usage
 
 _CHARACTERS_A_TOKEN = 3.0  # English has about 4: the estimate errs on the high side
 _FORM_TOKENS = 300  # the answer's JSON schema and the frame around the messages
 _USUAL_ENTRY_TOKENS = 32  # of the answer, a layer
+# Models of the gpt-4o family charge for tiles, later ones for patches, with a factor of up to this.
+_BASE_TOKENS, _TILE, _TILE_TOKENS = 85, 512, 170
+_PATCH, _PATCH_TOKENS = 32, 1.62
 BATCH_DISCOUNT = 0.5  # what the Batch API charges of the usual price
 
 
 @dataclass(frozen=True)
 class Prices:
-    """USD per million tokens, and what a picture counts for in tokens.
-
-    The default tokens are those of the gpt-4o family.
-    """
+    """USD per million tokens."""
 
     input_million: float
     output_million: float
-    picture_tokens: int = 85
-    tile_tokens: int = 170
 
     def usd(self, input_tokens: float, output_tokens: float) -> float:
         """Cost of so many tokens."""
@@ -42,12 +41,18 @@ class Estimate:
 def estimate(question: Question, asked: Asked, prices: Prices, discount: float = 1.0) -> Estimate:
     """Estimate one call. discount: factor on the price (`BATCH_DISCOUNT`)."""
     text = len(question.text) / _CHARACTERS_A_TOKEN + _FORM_TOKENS
-    tiles = picture_tiles(question.picture, asked.detail)
-    tokens = text + prices.picture_tokens + prices.tile_tokens * tiles
+    tokens = text + picture_tokens(*sent_size(question.picture, asked.detail), asked.detail)
     usual = _USUAL_ENTRY_TOKENS * len(question.layers)
     return Estimate(
         discount * prices.usd(tokens, usual), discount * prices.usd(tokens, question.answer_tokens)
     )
+
+
+def picture_tokens(width: int, height: int, detail: Detail) -> float:
+    """What a picture of so many pixels counts for, by whichever of the API's ways gives more."""
+    tiles = math.ceil(width / _TILE) * math.ceil(height / _TILE) if detail == "high" else 0
+    patches = math.ceil(width / _PATCH) * math.ceil(height / _PATCH)
+    return max(_BASE_TOKENS + _TILE_TOKENS * tiles, _PATCH_TOKENS * patches)
 
 
 def charged(body: str, prices: Prices, otherwise: float, discount: float = 1.0) -> float:

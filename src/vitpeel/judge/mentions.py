@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -57,6 +58,11 @@ def _phrases() -> dict[str, Mention]:
 PHRASES = _phrases()
 # Reversed, so that a phrase comes before one that it begins with.
 _PATTERN = re.compile("|".join(rf"\b{re.escape(text)}\b" for text in sorted(PHRASES, reverse=True)))
+
+
+def any_object(sentences: Iterable[str]) -> bool:
+    """Whether one of the sentences names an object of the demo by its exact word."""
+    return any(m.sort == "object" and m.exactness == "exact" for text in sentences for m in mentions(text))
 
 
 @cache

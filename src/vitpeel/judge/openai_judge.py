@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -46,6 +47,12 @@ class Terms:
     poll: float = 30.0
     base_url: str | None = None
     backoff: float = 1.0
+
+    @classmethod
+    def among(cls, settings: Mapping[str, Any]) -> Terms:
+        """The terms among settings that hold more than them."""
+        names = {field.name for field in fields(cls)}
+        return cls(**{name: value for name, value in settings.items() if name in names})
 
 
 def origin(asked: Asked) -> dict[str, object]:

@@ -7,7 +7,6 @@ import hashlib
 import importlib.resources
 import io
 import json
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -28,7 +27,6 @@ TEMPLATE = "prompt.md"
 # The API scales a picture down to these sides (pixels) before it looks, so nothing larger is sent.
 _LONGEST = {"low": 512, "high": 2048}
 _SHORTER = {"low": 512, "high": 768}
-_TILE = 512
 _LAYER_TOKENS = 64  # one entry of the answer, generously: 30 tokens as compact JSON
 
 
@@ -51,12 +49,14 @@ class Asked:
     """What determines the answers. model: a dated name, whose answers do not drift as an alias's do.
 
     calls: "image" puts all layers of a picture into one call; "layer" asks for each layer by itself, beside
-    the layer before it. detail: at what size the API looks at the picture.
+    the layer before it. detail: at what size the API looks at the picture. reasoning: the effort that a
+    reasoning model is told; with "none" alone it allows temperature 0. None: not sent, for other models.
     """
 
     model: str
     calls: Literal["image", "layer"] = "image"
     detail: Detail = "high"
+    reasoning: Literal["none"] | None = None
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,11 @@ class Question:
         """Arguments of `chat.completions.parse`, without the response format."""
         picture = {"url": _data_uri(self.picture, asked.detail), "detail": asked.detail}
         content = [{"type": "text", "text": self.text}, {"type": "image_url", "image_url": picture}]
+        effort = {"reasoning_effort": asked.reasoning} if asked.reasoning else {}
         return {
             "model": asked.model,
             "temperature": 0,
+            **effort,
             "max_completion_tokens": self.answer_tokens,
             "messages": [{"role": "user", "content": content}],
         }
@@ -123,6 +125,7 @@ def _question(own: Series, asked: Asked, path: Path, shown: slice, scored: tuple
     parts = {
         "model": asked.model,
         "detail": asked.detail,
+        "reasoning": asked.reasoning,
         "prompt": text,
         "picture": _digest(path),
         "answer": RESPONSE_FORMAT,
@@ -156,9 +159,6 @@ def _sent_size(width: int, height: int, detail: Detail) -> tuple[int, int]:
 
 
 @cache
-def picture_tiles(path: Path, detail: Detail) -> int:
-    """Tiles of 512 x 512 pixels that the API charges for, beside a fixed part; none at low detail."""
-    if detail == "low":
-        return 0
-    width, height = _sent_size(*open_rgb(path).size, detail)
-    return math.ceil(width / _TILE) * math.ceil(height / _TILE)
+def sent_size(path: Path, detail: Detail) -> tuple[int, int]:
+    """Width and height, in pixels, of a picture as it is sent."""
+    return _sent_size(*open_rgb(path).size, detail)

@@ -14,10 +14,19 @@ if TYPE_CHECKING:
     from vitpeel.captioner import Captioner
     from vitpeel.trunk import Trunk
 
-Kind = Literal["instructblip"]
+Kind = Literal["instructblip", "blip2"]
 DType = Literal["float32", "float16", "bfloat16"]
 Device = Literal["auto", "cpu", "cuda"]
 Readout = Literal["post_layernorm", "none"]
+
+
+@dataclass(frozen=True)
+class Precision:
+    """Of the parts: the vision transformer, Q-Former with projection, the language model."""
+
+    vision: DType
+    qformer: DType
+    language: DType
 
 
 @dataclass(frozen=True)
@@ -44,17 +53,31 @@ def load(
     dtype: DType = "float32",
     device: Device = "auto",
     readout: Readout = "post_layernorm",
+    qformer_dtype: DType | None = None,
+    language_dtype: DType | None = None,
 ) -> Model:
     """Load a checkpoint folder.
 
-    prompt: given to Q-Former and T5 alike; readout: what is done to Z^l before it is captioned.
+    prompt: given to T5, and to the Q-Former of an InstructBLIP; dtype: precision of the vision transformer,
+    and of the other two parts where they are None; readout: what is done to Z^l before it is captioned.
 
     Raises InputError, one line, if the folder is not such a checkpoint or its weights are missing or of
     another shape.
     """
-    match kind:
-        case "instructblip":
-            # imported here: it takes transformers, hence ten seconds
-            from vitpeel.models import instructblip
+    from vitpeel.models import instructblip  # here: it takes transformers, hence ten seconds
 
-            return instructblip.load(checkpoint, prompt=prompt, dtype=dtype, device=device, readout=readout)
+    return instructblip.load(
+        kind,
+        checkpoint,
+        prompt=prompt,
+        dtype=Precision(dtype, qformer_dtype or dtype, language_dtype or dtype),
+        device=device,
+        readout=readout,
+    )
+
+
+def preprocessing(kind: Kind, checkpoint: Path) -> str:
+    """`Model.preprocessing` of a checkpoint folder, without reading its weights."""
+    from vitpeel.models import instructblip
+
+    return instructblip.preprocessing(kind, checkpoint)

@@ -1,55 +1,63 @@
-"""InstructBLIP with a T5 language model (Dai et al. 2023), from a folder written by `save_pretrained`."""
+"""BLIP-2 (Li et al. 2023) and InstructBLIP (Dai et al. 2023) with a T5, from a folder of `save_pretrained`.
+
+The two are built alike; what differs is in `FAMILIES`. Only InstructBLIP's Q-Former reads the prompt.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import Image
-from safetensors import SafetensorError
 from torch import Tensor
-from transformers import AutoConfig, InstructBlipForConditionalGeneration, InstructBlipProcessor
 from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
-from transformers.utils import logging
 
 from vitpeel.captioner import Captioner
 from vitpeel.errors import InputError
-from vitpeel.models import Device, DType, Model, Readout
+from vitpeel.models import Device, Kind, Model, Precision, Readout
+from vitpeel.models.checkpoint import FAMILIES, family_of, read_config, read_model, read_processor
 from vitpeel.models.t5 import t5_of
 from vitpeel.trunk import Block, Linear, Norm, Trunk
 
 
-def load(checkpoint: Path, *, prompt: str, dtype: DType, device: Device, readout: Readout) -> Model:
-    """The parts of an InstructBLIP folder; see `vitpeel.models.load`."""
+def load(
+    kind: Kind, checkpoint: Path, *, prompt: str, dtype: Precision, device: Device, readout: Readout
+) -> Model:
+    """The parts of a checkpoint folder; see `vitpeel.models.load`."""
     place = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
-    model = _read_model(checkpoint, getattr(torch, dtype)).to(place)
-    processor = _read_processor(checkpoint)
+    model = read_model(FAMILIES[kind], checkpoint, dtype).to(place)
+    processor = read_processor(FAMILIES[kind], checkpoint)
     trunk = trunk_of(model.vision_model)
-    size = {"height": model.config.vision_config.image_size, "width": model.config.vision_config.image_size}
-    pictures = BlipImageProcessorPil(**{**processor.image_processor.to_dict(), "size": size})
+    pictures = _pictures(processor, model.config)
 
     def preprocess(images: Sequence[Image.Image]) -> Tensor:
         pixels: Tensor = pictures(images=list(images), return_tensors="pt")["pixel_values"]
         return pixels.to(place, trunk.positions.dtype)
 
-    patch = model.config.vision_config.patch_size
+    side = model.config.vision_config.image_size // model.config.vision_config.patch_size
     return Model(
         trunk=trunk,
         captioner=captioner_of(
             model, processor, prompt, trunk.readout if readout == "post_layernorm" else _as_it_is
         ),
         preprocess=preprocess,
-        preprocessing=json.dumps(pictures.to_dict(), sort_keys=True, default=str),
-        grid=(size["height"] // patch, size["width"] // patch),
+        preprocessing=_settings(pictures),
+        grid=(side, side),
     )
 
 
+def preprocessing(kind: Kind, checkpoint: Path) -> str:
+    """`Model.preprocessing` of a checkpoint folder, without its weights."""
+    family = FAMILIES[kind]
+    return _settings(_pictures(read_processor(family, checkpoint), read_config(family, checkpoint)))
+
+
 def trunk_of(vision: Any) -> Trunk:
-    """Map an `InstructBlipVisionModel` onto the trunk; a parameter without a place is refused."""
+    """Map a vision model of either kind onto the trunk; a parameter without a place is refused."""
     config = vision.config
     left = dict(vision.named_parameters())
 
@@ -79,16 +87,42 @@ def trunk_of(vision: Any) -> Trunk:
         activation=vision.encoder.layers[0].mlp.activation_fn,
     )
     if left:
-        raise InputError(f"vision model: no place in the trunk for {', '.join(left)}; is this InstructBLIP?")
+        raise InputError(f"vision model: no place in the trunk for {', '.join(left)}; is this BLIP-2's?")
     return trunk
 
 
-def captioner_of(
-    model: Any, processor: InstructBlipProcessor, prompt: str, readout: Callable[[Tensor], Tensor]
-) -> Captioner:
-    """Q-Former, projection and T5 of an InstructBLIP; Q-Former and T5 both get the prompt, as in LAVIS."""
-    qformer, projection, query_tokens = model.qformer, model.language_projection, model.query_tokens
-    place = query_tokens.device
+@dataclass(frozen=True)
+class Queries:
+    """What the language model is told of a picture.
+
+    words: the prompt as the Q-Former reads it, [1, words]; None: it reads none.
+    """
+
+    qformer: Any
+    tokens: Tensor  # [1, q, width of the Q-Former]
+    words: Tensor | None
+    projection: Any
+
+    def read(self, seen: Tensor) -> Tensor:
+        """The Q-Former's output.  [n, tokens, width] -> [n, q, width of the Q-Former]."""
+        precision = self.projection.weight.dtype
+        prompt = {} if self.words is None else {"input_ids": self.words.expand(len(seen), -1)}
+        out: Tensor = self.qformer(
+            **prompt,
+            query_embeds=self.tokens.expand(len(seen), -1, -1).to(precision),
+            encoder_hidden_states=seen.to(precision),
+        ).last_hidden_state
+        return out[:, : self.tokens.shape[1]]
+
+    def __call__(self, seen: Tensor) -> Tensor:
+        """The same, projected.  [n, tokens, width] -> [n, q, d_model]."""
+        projected: Tensor = self.projection(self.read(seen))
+        return projected
+
+
+def captioner_of(model: Any, processor: Any, prompt: str, readout: Callable[[Tensor], Tensor]) -> Captioner:
+    """Q-Former, projection and T5 of a checkpoint; the prompt goes where LAVIS gives it."""
+    place = model.query_tokens.device
     blank = Image.new("RGB", (8, 8))
     text = processor(images=blank, text=prompt, return_tensors="pt").to(place)
     image = text["input_ids"][0] == model.config.image_token_id
@@ -99,14 +133,8 @@ def captioner_of(
             f"processor: {slots} image tokens in the prompt, but the model has {wanted} queries; "
             f"set num_query_tokens to {wanted} in processor_config.json"
         )
-
-    def queries(seen: Tensor) -> Tensor:
-        words = text["qformer_input_ids"].expand(len(seen), -1)
-        out = qformer(
-            input_ids=words, query_embeds=query_tokens.expand(len(seen), -1, -1), encoder_hidden_states=seen
-        ).last_hidden_state
-        projected: Tensor = projection(out[:, : query_tokens.shape[1]])
-        return projected
+    family = family_of(model.config)
+    words = text["qformer_input_ids"] if family is not None and family.prompted else None
 
     def speak(words: Iterable[int]) -> str:
         caption: str = processor.tokenizer.decode(list(words), skip_special_tokens=True)
@@ -114,7 +142,7 @@ def captioner_of(
 
     return Captioner(
         readout=readout,
-        queries=queries,
+        queries=Queries(model.qformer, model.query_tokens, words, model.language_projection),
         prompt=model.get_input_embeddings()(text["input_ids"])[0],
         image=image,
         t5=t5_of(model.language_model),
@@ -126,64 +154,11 @@ def _as_it_is(z: Tensor) -> Tensor:
     return z
 
 
-def _read_model(checkpoint: Path, dtype: torch.dtype) -> Any:
-    """The checkpoint's model, every weight from its own safetensors files."""
-    if not (checkpoint / "config.json").is_file():
-        raise InputError(f"{checkpoint}: no config.json; name a folder written by save_pretrained")
-    if not list(checkpoint.glob("*.safetensors")):
-        pickled = ", ".join(sorted(path.name for path in checkpoint.glob("*.bin")))
-        found = f"only {pickled}, which may run code when opened" if pickled else "no weights"
-        raise InputError(f"{checkpoint}: {found}; put model.safetensors there (save_pretrained writes it)")
-    try:
-        config: Any = AutoConfig.from_pretrained(checkpoint, local_files_only=True)
-        if config.model_type != "instructblip" or config.text_config.model_type != "t5":
-            raise InputError(f"{checkpoint}: a {config.model_type}, but InstructBLIP with a T5 is needed")
-        with _quiet():
-            loaded: Any = InstructBlipForConditionalGeneration.from_pretrained(
-                checkpoint,
-                config=config,
-                dtype=dtype,
-                use_safetensors=True,
-                local_files_only=True,
-                output_loading_info=True,
-                ignore_mismatched_sizes=True,  # reported below, by name
-            )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        reason = f"not readable as InstructBLIP: {error}"
-        raise InputError(f"{checkpoint}: {reason}; copy the checkpoint again") from error
-    model, report = loaded
-    if report["mismatched_keys"]:
-        name, found, wanted = min(report["mismatched_keys"])
-        shapes = f"{name} is {tuple(found)} in the weights but {tuple(wanted)} by config.json"
-        raise InputError(f"{checkpoint}: {shapes}; the two are not of one checkpoint, copy both again")
-    if report["missing_keys"]:
-        missing = f"{len(report['missing_keys'])} weights are missing, such as {min(report['missing_keys'])}"
-        raise InputError(f"{checkpoint}: {missing}; copy the checkpoint again")
-    return model.eval().requires_grad_(False)
+def _pictures(processor: Any, config: Any) -> BlipImageProcessorPil:
+    """The picture processor, bit-exact with LAVIS, at the size the model takes, whatever is stored."""
+    size = {"height": config.vision_config.image_size, "width": config.vision_config.image_size}
+    return BlipImageProcessorPil(**{**processor.image_processor.to_dict(), "size": size})
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """No progress bars in the logs, and no advice about T5's tied head, which is read as it is."""
-    messages: Any = logging
-    bars, level = messages.is_progress_bar_enabled(), messages.get_verbosity()
-    messages.disable_progress_bar()
-    messages.set_verbosity_error()
-    try:
-        yield
-    finally:
-        messages.set_verbosity(level)
-        if bars:
-            messages.enable_progress_bar()
-
-
-def _read_processor(checkpoint: Path) -> InstructBlipProcessor:
-    """The checkpoint's tokenizers and picture settings; pictures go through PIL, bit-exact with LAVIS."""
-    try:
-        processor: InstructBlipProcessor = InstructBlipProcessor.from_pretrained(
-            checkpoint, backend="pil", local_files_only=True
-        )
-    except (OSError, ValueError) as error:
-        reason = f"no usable processor: {error}"
-        raise InputError(f"{checkpoint}: {reason}; save the processor into the same folder") from error
-    return processor
+def _settings(pictures: BlipImageProcessorPil) -> str:
+    return json.dumps(pictures.to_dict(), sort_keys=True, default=str)

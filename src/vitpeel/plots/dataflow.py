@@ -1,5 +1,5 @@
-"""What each layer is made of over depth (section 3.3): the shares of attention, MLP and bias in CLS's update,
-every head's share, and how long the update is."""
+"""What each layer is made of over depth (section 3.3): the shares of attention, MLP and bias in a token's
+update, every head's share, and how long the update is."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ def read(path: Path) -> pd.DataFrame:
     return pd.read_csv(path, keep_default_na=False)
 
 
-def finding(rows: pd.DataFrame) -> str:
-    """What the table says, in a sentence: the figure's title."""
+def finding(rows: pd.DataFrame, token: str = "CLS") -> str:
+    """What the table says, in a sentence: the figure's title. token: the name of the one taken apart."""
     attention, mlp = (_of(rows, name) for name in ("attention", "mlp"))
     depth = len(attention)
     if rows["pictures"].min() < 2:
-        return "What each layer adds to CLS of a single picture: no interval can be given"
+        return f"What each layer adds to {token} of a single picture: no interval can be given"
     heads = attention["layer"][attention["low"] > mlp["high"]].tolist()
     dense = attention["layer"][mlp["low"] > attention["high"]].tolist()
     if not heads and not dense:
-        return "Heads and MLP update CLS about equally in every layer"
+        return f"Heads and MLP update {token} about equally in every layer"
     lead, other = (("the heads", heads), ("the MLP", dense))[:: 1 if len(heads) >= len(dense) else -1]
-    more = f"more of CLS's update than {other[0]} in {len(lead[1])} of {depth} layers{_runs(lead[1])}"
+    more = f"more of {token}'s update than {other[0]} in {len(lead[1])} of {depth} layers{_runs(lead[1])}"
     makes = "The heads make" if lead[0] == "the heads" else "The MLP makes"
     return f"{makes} {more}" + (f", less in {len(other[1])}{_runs(other[1])}" if other[1] else "")
 
 
-def draw(rows: pd.DataFrame, source: style.Source) -> Figure:
-    """Draw the table of `perspective_tables.dataflow`."""
+def draw(rows: pd.DataFrame, source: style.Source, token: str = "CLS") -> Figure:
+    """Draw the table of `perspective_tables.dataflow`; token: the name of the one taken apart."""
     depth = int(rows["layer"].max()) + 1
     with style.theme():
         figure = Figure(figsize=_SIZE)
-        title = style.wrap(finding(rows), _SIZE[0] - 0.3, style.TITLE, 2, bold=True)
+        title = style.wrap(finding(rows, token), _SIZE[0] - 0.3, style.TITLE, 2, bold=True)
         figure.text(
             0.15 / _SIZE[0], 1 - 0.13 / _SIZE[1], title, va="top", fontsize=style.TITLE, fontweight="bold"
         )

@@ -1,4 +1,4 @@
-"""Figure 1: one picture, where each layer looks, and what each layer says. One page a picture."""
+"""Figure 1 and appendix B: a picture, where each layer looks, and what it says. One page a picture."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from vitpeel.errors import VitpeelError
+from vitpeel.heatmaps import Outliers
 from vitpeel.plots import pages, style
 from vitpeel.plots.pages import Floats
 
@@ -50,17 +51,20 @@ def draw(
     picture: Image.Image,
     references: Sequence[str],
     source: style.Source,
+    how: Outliers,
+    key: str = "figures.fig1",
 ) -> Figure:
     """Draw the page of one picture.
 
     rows, heatmaps: its rows of the two tables (`figure_tables`). picture: RGB. references: what people wrote,
-    may be empty. Raises VitpeelError where a shown layer has no heatmap.
+    may be empty. how: outlier tokens were taken off the heatmaps. key: of the configuration. Raises
+    VitpeelError where a shown layer has no heatmap, or more are shown than fit.
     """
     shown = rows[rows["shown"]]
     maps = {layer: pages.grid(heatmaps[heatmaps["layer"] == layer]) for layer in heatmaps["layer"].unique()}
     for layer in shown["layer"]:
         if layer not in maps:
-            raise VitpeelError(f"fig1: picture {rows['image_id'].iloc[0]} has no heatmap of layer {layer}.")
+            raise VitpeelError(f"{key}: picture {rows['image_id'].iloc[0]} has no heatmap of layer {layer}.")
     norm = pages.heat_norm([maps[layer] for layer in shown["layer"]])
     with style.theme():
         figure = Figure(figsize=(_WIDTH, _HEIGHT))
@@ -68,13 +72,14 @@ def draw(
         pages.write(figure, (pages.EDGE, _HEIGHT - 0.14), title, style.TITLE + 2, weight="bold")
         top = 4.9 if "\n" in title else 5.12
         pages.original(figure, (pages.EDGE, top), 2.4, picture, rows["image_id"].iloc[0], references)
-        _panels(figure, top, shown, maps, norm, picture, rows["caption"].iloc[-1])
+        _panels(figure, top, shown, maps, norm, picture, rows["caption"].iloc[-1], key)
         pages.heat_scale(figure, norm, pages.EDGE, 1.12, 2.4)
         _ribbon(figure, rows)
         style.foot(
             figure,
             source,
-            "Each caption is decoded from that layer's output alone. Blue: the last layer's words.",
+            "Each caption is decoded from that layer's output alone. Blue: the last layer's words."
+            + (f" Heatmaps: outliers ({how.found}) {how.fill}." if how.found else ""),
         )
     return figure
 
@@ -87,9 +92,10 @@ def _panels(
     norm: LogNorm,
     picture: Image.Image,
     final: str,
+    key: str,
 ) -> None:
     left, right, bottom, gap = 2.85, _WIDTH - pages.EDGE, 1.04, 0.16
-    columns, rows = _arrange(len(shown), right - left, top - bottom, gap, picture.width / picture.height)
+    columns, rows = _arrange(len(shown), right - left, top - bottom, gap, picture.width / picture.height, key)
     width, height = (right - left + gap) / columns - gap, (top - bottom) / rows
     said = [pages.said(caption, width, _CAPTION_LINES) for caption in shown["caption"]]
     tall = height - _LABEL - _LINE * max(words.count("\n") + 1 for words in said)
@@ -103,7 +109,7 @@ def _panels(
         pages.write(figure, (x, low - 0.06), words, color=colour)
 
 
-def _arrange(count: int, width: float, height: float, gap: float, aspect: float) -> tuple[int, int]:
+def _arrange(count: int, width: float, height: float, gap: float, aspect: float, key: str) -> tuple[int, int]:
     """Return the columns and rows that show `count` pictures largest, names and captions included."""
 
     def size(rows: int) -> float:
@@ -113,7 +119,7 @@ def _arrange(count: int, width: float, height: float, gap: float, aspect: float)
 
     rows = max((1, 2, 3), key=size)
     if not size(rows):
-        raise VitpeelError(f"figures.fig1.layers: {count} layers do not fit on a page. Give at most 18.")
+        raise VitpeelError(f"{key}.layers: {count} layers do not fit on a page. Give at most 18.")
     return ceil(count / rows), rows
 
 

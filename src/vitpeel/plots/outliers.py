@@ -16,6 +16,7 @@ from matplotlib.ticker import MaxNLocator, MultipleLocator, PercentFormatter
 from PIL import Image
 
 from vitpeel.errors import VitpeelError
+from vitpeel.heatmaps import Outliers
 from vitpeel.plots import style
 
 _WIDTH, _MAP, _GAP = 7.2, 0.9, 0.045  # inches
@@ -49,19 +50,23 @@ def draw(
     maps: pd.DataFrame,
     pictures: Mapping[str, Image.Image],
     source: style.Source,
-    rule: str,
+    how: Outliers,
 ) -> Figure:
     """Draw the tables of `perspective_tables.outlier_shares` and `.outlier_maps`.
 
-    pictures: image_id -> RGB, in the order shown. rule: how outliers were found and handled, in words.
-    Raises VitpeelError for more layers than fit or a picture without maps.
+    pictures: image_id -> RGB, in the order shown. how: outliers were found and handled. Raises
+    VitpeelError for more layers than fit or a picture without maps.
     """
     layers = maps["layer"].unique().tolist()
     if len(layers) > _MOST:
-        raise VitpeelError(f"outliers: {len(layers)} layers do not fit on a page. Give at most {_MOST}.")
+        raise VitpeelError(
+            f"figures.outliers.layers: {len(layers)} layers do not fit on a page. Give at most {_MOST}."
+        )
     for image in pictures:
         if image not in set(maps["image_id"]):
-            raise VitpeelError(f"outliers: no map of picture {image} in the table. Choose another picture.")
+            raise VitpeelError(
+                f"figures.outliers.images: no map of picture {image} in the table. Choose another picture."
+            )
     row = 2 * (_MAP + 0.05) + 0.2
     height = _TOP + len(pictures) * row + 0.35 + _PLOT + _FOOT
     shown = maps[maps["image_id"].isin(pictures)]
@@ -96,7 +101,9 @@ def draw(
                     if place == 0:
                         panel.set_ylabel(("as it is", "handled")[turn], fontsize=style.SMALL)
         _shares(box(0.7, _TOP + len(pictures) * row + 0.35, _WIDTH - 0.85, _PLOT), shares)
-        said = f"Dark: CLS attention. Blue: outliers, {rule}."
+        said = f"Dark: CLS attention. Blue: outliers, {how.found}; {how.done}."
+        if how.rule == "off":
+            said = "Dark: CLS attention. Outliers are not looked for (perspectives.outliers.rule: off)."
         if shares["pictures"].min() > 1:
             said += f" Bands: {shares['confidence'].iloc[0] * 100:g} % intervals."
         style.foot(figure, source, said)

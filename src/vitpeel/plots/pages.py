@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from difflib import SequenceMatcher
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.ft2font import LoadFlags
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -54,6 +57,36 @@ def write(
     for number, line in enumerate(text.split("\n")):
         baseline = at[1] - points / 72 * (0.9 + 1.25 * number)
         figure.text(at[0] / width, baseline / height, line, fontsize=points, va="baseline", **look)
+
+
+def write_words(
+    figure: Figure,
+    at: tuple[float, float],
+    words: Sequence[tuple[str, bool]],
+    width: float,
+    lines: int,
+    colour: str,
+) -> int:
+    """Write words from the upper left corner `at` in lines of at most `width` inches; return how many lines.
+
+    words: each with whether it is marked, in bold and in `colour`.
+    """
+    broken = style.wrap(" ".join(word for word, _ in words), width, style.BODY, lines, bold=True).split("\n")
+    marks = iter(mark for _, mark in words)
+    for number, line in enumerate(broken):
+        left, top = at[0], at[1] - 1.25 * style.BODY / 72 * number
+        for word, mark in zip(line.split(), marks, strict=False):
+            marked: dict[str, Any] = {"weight": "bold", "color": colour} if mark else {}
+            write(figure, (left, top), word, **marked)
+            left += _length(f"{word} i", mark) - _length("i", mark)
+    return len(broken)
+
+
+def changed(before: str, after: str) -> list[tuple[str, bool]]:
+    """The words of `after`, each with whether it is not in its place in `before`."""
+    old, new = before.split(), after.split()
+    steps = SequenceMatcher(a=old, b=new, autojunk=False).get_opcodes()
+    return [(word, step != "equal") for step, _, _, first, last in steps for word in new[first:last]]
 
 
 def axes_at(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
@@ -137,3 +170,11 @@ def heat_scale(figure: Figure, norm: LogNorm, left: float, bottom: float, width:
     axes.spines[:].set_visible(False)
     axes.tick_params(length=2, pad=2)
     axes.get_xticklabels()[0].set(ha="left")
+
+
+def _length(text: str, bold: bool) -> float:
+    """Inches of a line of body text."""
+    font = get_font(findfont(FontProperties(family="DejaVu Sans", weight="bold" if bold else "normal")))
+    font.set_size(style.BODY, 72)
+    font.set_text(text, 0.0, flags=LoadFlags.NO_HINTING)
+    return float(font.get_width_height()[0]) / 64 / 72

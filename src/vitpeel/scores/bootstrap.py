@@ -81,7 +81,7 @@ def summarise(
     parts = []
     for metric in _metrics(scores):
         found = estimate(scores, metric, resamples, seed)
-        low, high = _interval(found.draws, confidence)
+        low, high = interval(found.draws, confidence)
         counts = _empty(captions, found)
         parts.append(
             found.readings.assign(
@@ -112,7 +112,7 @@ def gain_to_last(
     found = estimate(scores, metric, resamples, seed)
     keys = found.readings.assign(head=found.readings["head"].fillna(-1))
     last = keys.groupby(["variant", "head"])["layer"].transform("idxmax").to_numpy()
-    low, high = _interval(found.draws[:, last] - found.draws, confidence)
+    low, high = interval(found.draws[:, last] - found.draws, confidence)
     return found.readings.assign(gain=found.point[last] - found.point, gain_low=low, gain_high=high)
 
 
@@ -145,7 +145,8 @@ def _cube(scores: pd.DataFrame, columns: Sequence[str]) -> tuple[tuple[str, ...]
     return tuple(pictures.tolist()), readings, cube
 
 
-def _interval(draws: Floats, confidence: float) -> tuple[Floats, Floats]:
+def interval(draws: Floats, confidence: float) -> tuple[Floats, Floats]:
+    """Percentile interval of each column. draws: [resamples, C]; returned: [C] twice, low and high."""
     tail = (1 - confidence) / 2
     low, high = np.quantile(draws, [tail, 1 - tail], axis=0)
     return low, high

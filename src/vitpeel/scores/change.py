@@ -13,9 +13,9 @@ from pathlib import Path
 import pandas as pd
 
 from vitpeel.errors import VitpeelError
+from vitpeel.scores.ranges import MOST
 
 METRICS = ("bleu4", "rougeL", "bertscore", "cider")
-MOST = {"bleu4": 1.0, "rougeL": 1.0, "bertscore": 1.0, "cider": 10.0}
 
 _KEYS = ["image_id", "variant", "layer", "head"]
 

@@ -1,11 +1,12 @@
-"""CIDEr, BLEU-4 and ROUGE-L of every caption against what people wrote (section 4.3, Figure 3).
+"""CIDEr, BLEU-4, ROUGE-L and METEOR of every caption against what people wrote (section 4.3, Figure 3).
 
 The numbers are pycocoevalcap's. A caption that several layers share is scored once a picture. An empty
 caption, or one of punctuation only, scores 0.
 
-- `cider` and `rougeL`: a layer's figure is the mean over pictures. CIDEr weighs words by how rare they are
-  in the references of all the pictures scored together, so one picture's value depends on the other
-  pictures' references (never on other captions), and with a single picture every CIDEr is 0.
+- `cider`, `rougeL`, `meteor`: a layer's figure is the mean over pictures. CIDEr weighs words by how rare
+  they are in the references of all the pictures scored together, so one picture's value depends on the other
+  pictures' references (never on other captions), and with a single picture every CIDEr is 0. The figure
+  that METEOR's program gives for a whole corpus pools its counts over pictures, and is not used.
 - `bleu4`: one picture's value is sentence BLEU-4; a layer's figure is corpus BLEU-4, which is no mean of
   those. The counts it is made of are therefore rows of their own (`bleu.COUNTS`), which `bootstrap` adds up.
 """
@@ -22,7 +23,7 @@ from pycocoevalcap.cider.cider import Cider
 from pycocoevalcap.rouge.rouge import Rouge
 
 from vitpeel.errors import VitpeelError
-from vitpeel.scores import bleu, ptb
+from vitpeel.scores import bleu, meteor, ptb
 
 log = logging.getLogger(__name__)
 
@@ -118,8 +119,13 @@ def _rouge(pairs: Sequence[Pair], corpus: References) -> dict[str, list[float]]:
     }
 
 
+def _meteor(pairs: Sequence[Pair], corpus: References) -> dict[str, list[float]]:
+    return {"meteor": meteor.score(pairs, corpus)}
+
+
 _METRICS: dict[str, Callable[[Sequence[Pair], References], dict[str, list[float]]]] = {
     "cider": _cider,
     "bleu4": _bleu,
     "rougeL": _rouge,
+    "meteor": _meteor,
 }

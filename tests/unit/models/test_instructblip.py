@@ -1,4 +1,4 @@
-"""Loading a checkpoint folder: what comes out, and what is refused in one line."""
+"""Loading a checkpoint folder of either kind: what comes out, and what is refused in one line."""
 
 import json
 import shutil
@@ -12,12 +12,18 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from vitpeel import models
+from vitpeel.config import Decoding
 from vitpeel.errors import InputError
 
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny.save(tmp_path_factory.mktemp("saved"), tiny.config())
+
+
+@pytest.fixture(scope="module")
+def blip2(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.save(tmp_path_factory.mktemp("blip2"), tiny.blip2_config())
 
 
 @pytest.fixture
@@ -60,6 +66,41 @@ def test_precision_is_the_one_asked_for(saved: Path) -> None:
     z = model.trunk.embed(model.preprocess([Image.new("RGB", (9, 9))]))
     assert z.dtype == model.trunk.block(0, z).dtype == torch.bfloat16
     assert model.captioner.encode(z).dtype == torch.bfloat16
+
+
+def test_each_part_has_a_precision_of_its_own(saved: Path) -> None:
+    """float16 for the vision transformer and bfloat16 for T5, each rounded once from the stored weights."""
+    model = load(saved, dtype="float16", qformer_dtype="float32", language_dtype="bfloat16")
+    weights = load_file(saved / "model.safetensors")
+    z = model.trunk.embed(model.preprocess([Image.new("RGB", (9, 9))]))
+    assert z.dtype == model.trunk.block(0, z).dtype == torch.float16
+    assert model.captioner.queries(z).dtype == torch.float32
+    assert model.captioner.encode(z).dtype == torch.bfloat16
+    head = next(value for name, value in weights.items() if name.endswith("lm_head.weight"))
+    assert torch.equal(model.captioner.t5.head, head.to(torch.bfloat16))
+    assert not torch.equal(model.captioner.t5.head.float(), head.to(torch.float16).float())
+    decoding = Decoding(max_new_tokens=4)
+    assert len(list(model.captioner.caption([(0, z[0])], decoding, 4))) == 1
+
+
+def test_half_precision_also_holds_where_transformers_keeps_float32(saved: Path, blip2: Path) -> None:
+    for kind, folder in (("instructblip", saved), ("blip2", blip2)):
+        model = models.load(kind, folder, prompt=tiny.PROMPT, device="cpu", dtype="float16")
+        assert model.captioner.encode(model.trunk.embed(tiny.pictures(1))).dtype == torch.float16
+
+
+def test_preprocessing_is_known_without_the_weights(saved: Path, blip2: Path, checkpoint: Path) -> None:
+    assert models.preprocessing("instructblip", saved) == load(saved).preprocessing
+    assert models.preprocessing("blip2", blip2) == load(saved).preprocessing
+    (checkpoint / "model.safetensors").unlink()
+    assert models.preprocessing("instructblip", checkpoint) == load(saved).preprocessing
+
+
+def test_a_checkpoint_of_the_other_kind_is_refused_naming_both(saved: Path, blip2: Path) -> None:
+    expected = f"{blip2}: BLIP-2, but model.kind is instructblip, InstructBLIP; write kind: blip2, or"
+    assert expected in refusal(blip2)
+    with pytest.raises(InputError, match=r"InstructBLIP, but model.kind is blip2, BLIP-2; write kind: instr"):
+        models.load("blip2", saved, prompt=tiny.PROMPT, device="cpu")
 
 
 def test_a_missing_folder_is_refused(tmp_path: Path) -> None:

@@ -13,13 +13,15 @@ from PIL import Image
 
 from vitpeel import figure_tables
 from vitpeel.plots import style
-from vitpeel.scores import bootstrap
+from vitpeel.scores import bootstrap, plateau
 
 SOURCE = style.Source("demo", "resources/demo/captioner", 200, embedded=True)
 
 
-def curve_table(curve: np.ndarray, metric: str = "cider", pictures: int = 60, empty: int = 0) -> pd.DataFrame:
-    """Figure 3's table for scores around `curve` [layers]; `empty` captions of layer 0 are empty."""
+def curve_tables(
+    curve: np.ndarray, metric: str = "cider", pictures: int = 60, empty: int = 0
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Figure 3's tables for scores around `curve` [layers]; `empty` captions of layer 0 are empty."""
     rng = np.random.default_rng(0)
     values = curve + rng.normal(0, 0.3, size=(pictures, 1)) + rng.normal(0, 0.02, size=(pictures, len(curve)))
     index = pd.MultiIndex.from_product(
@@ -30,7 +32,8 @@ def curve_table(curve: np.ndarray, metric: str = "cider", pictures: int = 60, em
     blank = (rows["layer"] == 0) & (rows["image_id"] < f"p{empty:03d}")
     captions = rows.assign(caption=np.where(blank, "", "a dog"))
     summary = bootstrap.summarise(rows, captions, "whoops", resamples=200)
-    return figure_tables.fig3(summary, bootstrap.gain_to_last(rows, metric, resamples=200), metric, 0.95)
+    gains = bootstrap.gain_to_last(rows, metric, resamples=200)
+    return figure_tables.fig3(summary, gains, metric, 0.95), plateau.table(rows, metric, resamples=200)
 
 
 def rising_curve() -> np.ndarray:
@@ -44,14 +47,14 @@ def caption_table(layers: list[int]) -> pd.DataFrame:
     captions = [said[layer // 9] if layer < 33 else "a kangaroo in a city street" for layer in range(39)]
     rows = [("7", "unedited", n, pd.NA, text, 5, n == 28) for n, text in enumerate(captions)]
     columns = ["image_id", "variant", "layer", "head", "caption", "tokens", "truncated"]
-    return figure_tables.fig1_captions(
-        pd.DataFrame(rows, columns=columns).astype({"head": "Int16"}), ["7"], layers
+    return figure_tables.page_captions(
+        pd.DataFrame(rows, columns=columns).astype({"head": "Int16"}), ["7"], layers, "figures.fig1"
     )
 
 
 def heat_table(layers: list[int]) -> pd.DataFrame:
     """Figure 1's heatmaps of that picture, 8 x 8 patches."""
-    return figure_tables.fig1_heatmaps(
+    return figure_tables.page_heatmaps(
         {"7": np.random.default_rng(0).gamma(1, size=(len(layers), 8, 8))}, layers
     )
 

@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from vitpeel import heatmaps, perspective_tables, perspectives
-from vitpeel.errors import VitpeelError
+from vitpeel.errors import InputError, VitpeelError
 from vitpeel.plots import dataflow as dataflow_plot
+from vitpeel.plots import delta_maps
 from vitpeel.plots import outliers as outliers_plot
 from vitpeel.plots import perspectives as perspectives_plot
 from vitpeel.tables import write_csv
@@ -51,11 +52,12 @@ def changed(curves: dict[str, np.ndarray], pictures: int = 20) -> pd.DataFrame:
 
 
 def compared(
-    sign: float, language: float, pictures: int = 20, depth: int = 39
+    sign: float, language: float, pictures: int = 20, depth: int = 39, reading: str = "map"
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     rise = np.linspace(0.1, 1, depth - 1)
     turned = 1.1 - rise
-    curves = {"update": rise, "map": rise if sign > 0 else turned, "bleu4": rise, "cider": turned}
+    heat = rise if sign > 0 else turned
+    curves = {"update": rise, "relative update": turned, reading: heat, "bleu4": rise, "cider": turned}
     changes = changed(curves | {"bertscore": rise if language > 0 else turned}, pictures)
     return perspectives.curves(changes, 100), perspectives.correlations(changes, 100)
 
@@ -70,10 +72,10 @@ def outlier_figure(depth: int = 39, pictures: int = 3, rule: str = "mad") -> tup
     each = [
         dict(zip(ids, values, strict=True)) for values in (maps, found, heatmaps.handle(maps, found, how))
     ]
-    shares = perspective_tables.outlier_shares(maps, found)
+    shares = perspective_tables.outlier_shares(zip(maps, found, strict=True))
     drawn = perspective_tables.outlier_maps(*each, [0, 1, 2, 3, depth // 3, depth - 1])
     shown = dict.fromkeys(ids, picture())
-    return shares, outliers_plot.draw(shares, drawn, shown, SOURCE, "norm above median + 5 MAD; inpainted")
+    return shares, outliers_plot.draw(shares, drawn, shown, SOURCE, how)
 
 
 def words(figure: Figure) -> str:
@@ -97,6 +99,7 @@ def test_dataflow_table_and_title() -> None:
     assert "about equally" in dataflow_plot.finding(equal)
     alone = perspective_tables.dataflow(flow_rows(crossing(), pictures=1), 100)
     assert "no interval" in dataflow_plot.finding(alone)
+    assert "more of patch 7's update than" in words(dataflow_plot.draw(rows, SOURCE, "patch 7"))
 
 
 def test_perspectives_title_is_computed() -> None:
@@ -108,7 +111,16 @@ def test_perspectives_title_is_computed() -> None:
     assert "heatmap and language (−" in title and title.endswith("do not")
     assert "agree on" in perspectives_plot.finding(compared(-1, -1)[1], "bertscore")
     assert "cannot be told" in perspectives_plot.finding(compared(1, 1, pictures=1)[1], "bertscore")
-    with pytest.raises(VitpeelError, match=r"no meteor in the table\. There are: update, map, bleu4"):
+    still = changed({"update": np.arange(5.0), "map": np.arange(5.0), "bleu4": np.zeros(5)})
+    still = still.assign(change=still["change"].mask(still["measure"] == "bleu4", 0.0))
+    title = perspectives_plot.finding(perspectives.correlations(still, 50), "bleu4")
+    assert title.startswith("Data flow and heatmap (+1.00) agree")
+    assert title.endswith("data flow and language, heatmap and language cannot be told, for nothing changes")
+    never = perspectives.correlations(still[still["measure"] != "map"], 50)
+    assert perspectives_plot.finding(never, "bleu4").startswith("Nothing changes")
+    with pytest.raises(
+        VitpeelError, match=r"no meteor in the table\. There are: update, relative update, map"
+    ):
         perspectives_plot.draw(curves, same, SOURCE, "meteor")
 
 
@@ -118,7 +130,11 @@ def test_outliers_title_is_computed() -> None:
     assert title.startswith(f"{100 * shares['patches'].mean():.1f} % of the patches are outliers")
     assert title.endswith("20 of 39 layers have none")
     assert "embedded demo model" in words(figure)
-    assert outliers_plot.finding(outlier_figure(rule="off")[0]) == "No patch is an outlier in any layer"
+    assert "norm above median + 10 MAD; inpainted, the map's sum kept" in words(figure)
+    shares, figure = outlier_figure(rule="off")
+    assert outliers_plot.finding(shares) == "No patch is an outlier in any layer"
+    assert "Outliers are not looked for (perspectives.outliers.rule: off)" in words(figure)
+    check_layout(figure)
 
 
 def test_outlier_tables() -> None:
@@ -126,7 +142,7 @@ def test_outlier_tables() -> None:
     maps[0, 1, 0, 0] = 5
     found = np.zeros(maps.shape, dtype=bool)
     found[0, 1, 0, 0] = True
-    shares = perspective_tables.outlier_shares(maps, found)
+    shares = perspective_tables.outlier_shares(zip(maps, found, strict=True))
     assert shares["patches"].tolist() == [0, 1 / 8, 0]
     assert shares["attention"].tolist() == pytest.approx([0, 5 / 8 / 2, 0])
     assert shares["attention_low"].tolist() == [0, 0, 0]
@@ -145,6 +161,9 @@ def test_layout(depth: int, pictures: int) -> None:
     for sign, language in ((1, 1), (1, -1), (-1, 1)):
         tables = compared(sign, language, pictures, depth)
         check_layout(perspectives_plot.draw(*tables, SOURCE, "bertscore"))
+    for reading in perspectives.HEATMAPS:
+        curves, pairs = compared(1, 1, pictures, depth, reading)
+        check_layout(perspectives_plot.draw(curves, pairs, SOURCE, "cider", token=200))
     figure = outlier_figure(depth, min(pictures, 3))[1]
     check_layout(figure)
     assert all(axes.get_position().x0 >= 0 and axes.get_position().x1 <= 0.99 for axes in figure.axes)
@@ -157,8 +176,49 @@ def test_curves_drawn_are_the_tables() -> None:
     assert any(np.array_equal(line.get_ydata(), attention) for line in shares.lines)
     curves, correlations = compared(1, -1)
     figure = perspectives_plot.draw(curves, correlations, SOURCE, "bertscore")
-    heat = curves[curves["measure"] == "map"]["mean"]
-    np.testing.assert_array_equal(figure.axes[1].lines[0].get_ydata(), heat)
+    for axes, measure in zip(figure.axes, ("update", "relative update", "map"), strict=False):
+        drawn = curves[curves["measure"] == measure]["mean"]
+        np.testing.assert_array_equal(axes.lines[0].get_ydata(), drawn)
+
+
+def stack(pictures: int = 2, depth: int = 6) -> dict[str, np.ndarray]:
+    maps = np.random.default_rng(0).random((pictures, depth, 4, 4)) / 20
+    return {f"p{n}": own for n, own in enumerate(maps)}
+
+
+def test_delta_maps_are_the_differences_and_in_the_chosen_order() -> None:
+    maps = stack(3)
+    rows = perspective_tables.delta_maps(maps.items(), ["p2", "p0"], [0, 3, 5], "figures.outliers.images")
+    assert rows["image_id"].unique().tolist() == ["p2", "p0"] and rows["layer"].unique().tolist() == [3, 5]
+    own = rows[(rows["image_id"] == "p0") & (rows["layer"] == 5)]
+    np.testing.assert_allclose(own["change"], 16 * (maps["p0"][5] - maps["p0"][4]).ravel())
+    np.testing.assert_allclose(own["after"] - own["before"], own["change"])
+    np.testing.assert_allclose(own["l1"], np.abs(maps["p0"][5] - maps["p0"][4]).sum())
+    with pytest.raises(InputError, match=r"figures\.outliers\.images: picture p9 has no heatmaps"):
+        perspective_tables.delta_maps(maps.items(), ["p9"], [3], "figures.outliers.images")
+    assert perspective_tables.delta_maps(maps.items(), ["p0"], [0], "key").empty
+
+
+@pytest.mark.parametrize("layers", [[1], [1, 2, 3, 4, 5, 6]])
+def test_the_page_of_delta_maps(layers: list[int]) -> None:
+    curves, _ = compared(1, 1, depth=7)
+    rows = perspective_tables.delta_maps(stack(depth=7).items(), ["p0", "p1"], layers, "key")
+    page = delta_maps.draw(rows, curves, dict.fromkeys(["p0", "p1"], picture()), SOURCE)
+    check_layout(page)
+    heat = curves[curves["measure"] == "map"].set_index("layer")["mean"]
+    said = f"changes most in layer {heat.idxmax()} (L1 {heat.max():.2g}), least in layer {heat.idxmin()}"
+    assert said in delta_maps.finding(curves)
+    value = rows[(rows["image_id"] == "p1") & (rows["layer"] == layers[-1])]["l1"].iloc[0]
+    assert f"L1 {value:.2f}" in words(page)
+    drawn = page.axes[3].images[0].get_array()
+    np.testing.assert_allclose(drawn.ravel(), rows["change"].iloc[:16])
+
+
+def test_the_title_of_the_delta_maps_names_the_reading() -> None:
+    curves, _ = compared(1, 1, reading="literal")
+    assert delta_maps.finding(curves).startswith("The amount of CLS's attention to patches changes most in")
+    still = curves.assign(mean=0.0)
+    assert delta_maps.finding(still) == "No layer looks anywhere else than the one before"
 
 
 def test_the_csv_gives_the_same_title(tmp_path: Path) -> None:

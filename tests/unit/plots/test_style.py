@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawn import SOURCE, curve_table, rising_curve
+from drawn import SOURCE, curve_tables, rising_curve
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -45,17 +45,17 @@ def test_wrap_is_as_wide_as_matplotlib_draws_it() -> None:
 
 
 def test_pages_become_a_pdf_and_one_tall_png(tmp_path: Path, rising: np.ndarray) -> None:
-    pages = [fig3.draw(curve_table(rising), (31, 38), SOURCE) for _ in range(2)]
+    pages = [fig3.draw(*curve_tables(rising), (31, 38), SOURCE) for _ in range(2)]
     style.save(pages, tmp_path / "a" / "fig.pdf", tmp_path / "a" / "fig.png")
     assert (tmp_path / "a" / "fig.pdf").read_bytes().count(b"/Type /Page ") == 2
     image = Image.open(tmp_path / "a" / "fig.png")
-    assert image.size == (1440, 1400) and round(image.info["dpi"][0]) == 200
+    assert image.size == (1440, 1640) and round(image.info["dpi"][0]) == 200
     assert len(list((tmp_path / "a").iterdir())) == 2
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, rising: np.ndarray) -> None:
     (tmp_path / "file").write_text("")
-    page = fig3.draw(curve_table(rising), (31, 38), SOURCE)
+    page = fig3.draw(*curve_tables(rising), (31, 38), SOURCE)
     with pytest.raises(VitpeelError, match=r"fig\.pdf"):
         style.save([page], tmp_path / "file" / "fig.pdf", tmp_path / "fig.png")
 
@@ -63,9 +63,11 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, rising: np.nda
 def test_equal_tables_give_equal_bytes_in_any_process(tmp_path: Path) -> None:
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); import numpy as np; from pathlib import Path;"
-        "from drawn import *; from vitpeel.plots import fig1, fig3, style;"
-        "n = [0, 20, 38]; page = fig1.draw(caption_table(n), heat_table(n), picture(), ['a dog'], SOURCE);"
-        "other = fig3.draw(curve_table(np.linspace(0, 1, 39)), (31, 38), SOURCE);"
+        "from drawn import *; from vitpeel.heatmaps import Outliers;"
+        "from vitpeel.plots import fig1, fig3, style;"
+        "n = [0, 20, 38]; said, look = caption_table(n), heat_table(n);"
+        "page = fig1.draw(said, look, picture(), ['a dog'], SOURCE, Outliers());"
+        "other = fig3.draw(*curve_tables(np.linspace(0, 1, 39)), (31, 38), SOURCE);"
         "style.save([page], Path(sys.argv[2] + '1.pdf'), Path(sys.argv[2] + '1.png'));"
         "style.save([other], Path(sys.argv[2] + '3.pdf'), Path(sys.argv[2] + '3.png'));"
         "assert 'torch' not in sys.modules, 'a figure job imports torch'"

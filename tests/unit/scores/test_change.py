@@ -13,6 +13,7 @@ from pycocoevalcap.rouge.rouge import Rouge
 from vitpeel.errors import VitpeelError
 from vitpeel.scores import change
 from vitpeel.scores.bertscore import BUNDLED
+from vitpeel.scores.ranges import MOST
 
 
 def said(*captions: str) -> pd.DataFrame:
@@ -36,7 +37,7 @@ def test_each_layer_is_scored_against_the_one_before() -> None:
     assert value(scores, "rougeL", 3) != pytest.approx(value(scores, "rougeL", 1))
     _, _, f1 = bert_score.score([second], [[first]], model_type=str(get_model_path()), num_layers=6)
     assert value(scores, "bertscore", 1) == pytest.approx(f1.item(), abs=1e-5)
-    for metric, most in change.MOST.items():
+    for metric, most in MOST.items():
         assert value(scores, metric, 2) == most
     assert sorted(scores["layer"].unique()) == [1, 2, 3]
 
@@ -53,7 +54,7 @@ def test_cider_weighs_words_over_all_pictures_and_layers() -> None:
 
 def test_short_equal_captions_are_equal_and_empty_ones_share_nothing() -> None:
     scores = change.score(said("outdoors", "outdoors ", "", "", "a dog"), BUNDLED, 6)
-    for metric, most in change.MOST.items():
+    for metric, most in MOST.items():
         found = [value(scores, metric, layer) for layer in (1, 2, 3, 4)]
         assert found == [most, 0, most, 0], metric
 

@@ -1,4 +1,4 @@
-"""CIDEr, BLEU-4 and ROUGE-L against pycocoevalcap called directly, layer by layer."""
+"""CIDEr, BLEU-4, ROUGE-L and METEOR against pycocoevalcap called directly, layer by layer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Draw Figure 1 from its tables, a page a picture."""
+"""Draw Figure 1 or appendix B from its tables, a page a picture."""
 
 from pathlib import Path
 from typing import Any
@@ -6,22 +6,24 @@ from typing import Any
 from vitpeel.logs import job
 
 
-def main(captions: Path, heatmaps: Path, pictures: Path, source: dict[str, Any], out: list[Path]) -> None:
-    """captions, heatmaps: the CSVs behind the figure; pictures: their table; out: PDF and PNG to write."""
+def main(captions: Path, heatmaps: Path, pictures: Path, key: str, settings: Any, out: list[Path]) -> None:
+    """captions, heatmaps: CSVs; key: of the configuration; settings: source, outliers; out: PDF and PNG."""
     from vitpeel import tables
     from vitpeel.datasets.pictures import from_frame, open_rgb
+    from vitpeel.heatmaps import Outliers
     from vitpeel.plots import fig1, style
 
     rows, maps, pages = fig1.read(captions), fig1.read(heatmaps), []
     known = {p.image_id: p for p in from_frame(tables.read_table(pictures, tables.PICTURES))}
-    origin = style.Source(**source, pictures=len(known))
+    origin, how = style.Source(**settings.source, pictures=len(known)), Outliers(**settings.outliers)
     for picture in map(known.__getitem__, rows["image_id"].unique()):
         own, look = (table[table["image_id"] == picture.image_id] for table in (rows, maps))
-        pages.append(fig1.draw(own, look, open_rgb(picture.path), picture.references, origin))
+        pages.append(fig1.draw(own, look, open_rgb(picture.path), picture.references, origin, how, key))
     style.save(pages, out[0], out[1])
 
 
 with job(snakemake.log[0], snakemake.threads):
     table, heat = Path(snakemake.input.captions), Path(snakemake.input.heatmaps)
     drawn = [Path(snakemake.output.pdf), Path(snakemake.output.png)]
-    main(table, heat, Path(snakemake.input.pictures), snakemake.params.source, drawn)
+    key = f"figures.{snakemake.wildcards.page}"
+    main(table, heat, Path(snakemake.input.pictures), key, snakemake.params, drawn)
