@@ -10,43 +10,54 @@ import numpy as np
 import pandas as pd
 import pytest
 import tiny
+import torch
 from PIL import Image
 from project import BLOCKS, PICTURES, Project
 
 from vitpeel.config import Decoding
+from vitpeel.scores import references
 from vitpeel.tables import CAPTIONS, SCORES, SUMMARY, read_table
 from vitpeel.tables import PICTURES as LISTED
 
-MADE = (
-    "datasets/mine/files.parquet",
-    "datasets/mine/pictures.parquet",
-    "datasets/mine/skipped.csv",
-    *(
-        f"activations/mine/{kind}-{k}-of-3.safetensors"
-        for kind in ("residuals", "attention")
-        for k in range(3)
-    ),
-    *(f"captions/mine/layers-{k}-of-3.parquet" for k in range(3)),
-    "captions/mine/layers.parquet",
-    "scores/mine/references.parquet",
-    "scores/mine/bertscore.parquet",
-    "tables/mine/summary.parquet",
-    "tables/mine/summary.csv",
-    "tables/fig1.csv",
-    "tables/fig1-heatmaps.csv",
-    "tables/fig3.csv",
-    "figures/fig1.pdf",
-    "figures/fig1.png",
-    "figures/fig3.pdf",
-    "figures/fig3.png",
-)
+LISTS = ("files.parquet", "pictures.parquet", "skipped.csv")
+SHARDS = [f"{shard}-of-3" for shard in range(3)]
+# Captioned, in shards and merged.
+CAPTIONED = ("heads", "layers", "lower", "pruned", "single")
+# Figure -> pages.
+FIGURES = {
+    **{"fig1": 2, "fig2": 1, "fig3": 1, "fig4": 1, "fig5": 1, "fig6": 2, "table1": 1},
+    **{"dataflow": 1, "outliers": 1, "perspectives": 2},
+    **{"appendix_a": 1, "appendix_b": 1, "appendix_c": 1, "appendix_d": 1},
+}
+MADE = {
+    *(f"datasets/{name}/{file}" for name in ("mine", "others") for file in LISTS),
+    *(f"datasets/mine/subsets/{name}.parquet" for name in ("heads-shown", "pruning-rest", "pruning-sample")),
+    "datasets/others/subsets/averaged-other.parquet",
+    *(f"activations/mine/{kind}-{k}.safetensors" for kind in ("residuals", "attention") for k in SHARDS),
+    *(f"activations/mine/dataflow-{k}.parquet" for k in SHARDS),
+    "activations/mine/dataflow.parquet",
+    "activations/mine/heatmaps.safetensors",
+    *(f"means/{name}/sums-{k}.safetensors" for name in ("mine", "others") for k in SHARDS),
+    *(f"captions/mine/{name}-{k}.parquet" for name in CAPTIONED for k in SHARDS),
+    *(f"captions/mine/{name}.parquet" for name in CAPTIONED),
+    *(f"scores/mine/{name}.parquet" for name in ("references", "bertscore", "change", "changes")),
+    *(f"scores/mine/{name}.parquet" for name in ("lower", "judge", "heads", "pruned")),
+    "scores/mine/lower-baseline.csv",
+    *(f"tables/mine/{file}" for file in ("summary.parquet", "summary.csv", "pruning.parquet")),
+    *(f"tables/{figure}.csv" for figure in FIGURES if figure != "fig4"),
+    *(f"tables/{figure}-heatmaps.csv" for figure in ("fig1", "fig6", "appendix_b")),
+    *("tables/fig2-contrasts.csv", "tables/plateau.csv", "tables/fig4.txt", "tables/fig5-trends.csv"),
+    *("tables/perspectives-correlations.csv", "tables/perspectives-maps.csv", "tables/outliers-maps.csv"),
+    *("tables/table1-heads.csv", "tables/appendix_a-wording.csv", "tables/appendix_d-masks.csv"),
+    *(f"figures/{figure}.{kind}" for figure in FIGURES for kind in ("pdf", "png")),
+}
 
 
 def test_exactly_these_files(finished: Project) -> None:
     results = finished / "results/test"
     found = {str(p.relative_to(results)) for p in results.rglob("*") if p.is_file()}
     aside = {file for file in found if file.startswith(("logs/", "benchmarks/"))}
-    assert found - aside == set(MADE)
+    assert found - aside == MADE
     logs = {file[5:].removesuffix(".log") for file in aside if file.startswith("logs/")}
     assert logs == {file[11:].removesuffix(".tsv") for file in aside if file.startswith("benchmarks/")}
 
@@ -98,7 +109,7 @@ def test_scores_and_summary_agree(finished: Project) -> None:
 
 
 def test_figures_are_pictures(finished: Project) -> None:
-    for figure, pages in (("fig1", 2), ("fig3", 1)):
+    for figure, pages in FIGURES.items():
         image = Image.open(finished / f"results/test/figures/{figure}.png")
         assert image.width > 1000 and round(image.info["dpi"][0]) == 200
         pdf = (finished / f"results/test/figures/{figure}.pdf").read_bytes()
@@ -119,27 +130,78 @@ def test_snakemake_does_not_import_torch(again: Project) -> None:
     assert not {"torch", "transformers", "matplotlib"} & imported
 
 
-def test_figures_do_not_import_torch(again: Project) -> None:
-    with (again / "scripts/draw_fig3.py").open("a") as script:
-        script.write("import sys\nassert not {'torch', 'transformers'} & set(sys.modules)\n")
-    with (again / "scripts/fig3_table.py").open("a") as script:
-        script.write("import sys\nassert not {'torch', 'transformers'} & set(sys.modules)\n")
-    assert again.run("fig3") == {"fig3_table", "draw_fig3"}
+def test_tables_and_figures_do_not_import_torch(again: Project) -> None:
+    scripts = [*(again / "scripts").glob("draw_*.py"), *(again / "scripts").glob("*_table.py")]
+    for script in scripts:
+        with script.open("a") as file:
+            file.write("import sys\nassert not {'torch', 'transformers'} & set(sys.modules)\n")
+    assert again.run() >= {script.stem for script in scripts}
+
+
+def test_an_edited_caption_is_what_the_checkpoint_says_with_hooks(finished: Project) -> None:
+    """ "average 1" of Figure 2: the attention of block 1 reads the mean of what it reads."""
+    from transformers import InstructBlipForConditionalGeneration, InstructBlipProcessor
+
+    folder = finished / "checkpoint"
+    checkpoint: Any = InstructBlipForConditionalGeneration.from_pretrained(folder).eval()
+    tools: Any = InstructBlipProcessor.from_pretrained(folder, backend="pil")
+    images = [Image.open(finished / f"pictures/{name}.png") for name in PICTURES]
+    pixels = tools.image_processor(images=images, return_tensors="pt")["pixel_values"]
+    with torch.no_grad():
+        mean = checkpoint.vision_model(pixels, output_hidden_states=True).hidden_states[1].mean(0)
+    norm = checkpoint.vision_model.encoder.layers[1].layer_norm1
+    norm.register_forward_pre_hook(lambda module, inputs: (mean.expand_as(inputs[0]),))
+    expected = tiny.generate(checkpoint, tools, pixels, Decoding(max_new_tokens=8))
+    captions = read_table(finished / "results/test/captions/mine/lower.parquet", CAPTIONS)
+    assert captions[captions["variant"] == "average 1"]["caption"].tolist() == expected
+    unedited = captions[captions["variant"] == "unedited"]["caption"].tolist()
+    assert expected != unedited  # the edit does something
+
+
+def test_figure_2_is_made_of_its_scores(finished: Project) -> None:
+    scores = read_table(finished / "results/test/scores/mine/lower.parquet", SCORES)
+    means = scores[scores["metric"] == "bertscore"].groupby("variant")["value"].mean()
+    drawn = pd.read_csv(finished / "results/test/tables/fig2.csv", keep_default_na=False)
+    drawn = drawn[drawn["metric"] == "bertscore"]
+    assert len(drawn) == len(means) == 1 + 1 + 2 + 1 + 2 + 1 + 3
+    assert drawn["mean"].tolist()[0] == means["unedited"] == 1
+    np.testing.assert_allclose(sorted(drawn["mean"]), sorted(means), rtol=1e-5)
+
+
+def test_table_1_compares_what_was_not_sampled(finished: Project) -> None:
+    subsets = finished / "results/test/datasets/mine/subsets"
+    sample, rest = (
+        set(read_table(subsets / f"pruning-{part}.parquet", LISTED)["image_id"])
+        for part in ("sample", "rest")
+    )
+    assert not sample & rest and sample | rest == set(PICTURES)
+    heads = read_table(finished / "results/test/captions/mine/heads.parquet", CAPTIONS)
+    pruned = read_table(finished / "results/test/captions/mine/pruned.parquet", CAPTIONS)
+    assert set(heads["image_id"]) == sample and set(pruned["image_id"]) == rest
+    table = pd.read_csv(finished / "results/test/tables/table1.csv", keep_default_na=False)
+    whole = read_table(finished / "results/test/captions/mine/layers.parquet", CAPTIONS)
+    final = whole[(whole["layer"] == BLOCKS - 1) & whole["image_id"].isin(rest)]
+    listed = read_table(finished / "results/test/datasets/mine/pictures.parquet", LISTED)
+    written = {row.image_id: list(row.references) for row in listed.itertuples()}
+    expected = references.score(final, written, ["cider"])
+    cider = table[(table["metric"] == "cider") & (table["pruning"] == "unedited")]
+    mean = expected[expected["metric"] == "cider"]["value"].mean()
+    assert float(cider["value"].item()) == pytest.approx(mean, rel=1e-5)
 
 
 def test_a_report_without_a_network(again: Project) -> None:
     assert again.snakemake("--report", "report.html").returncode == 0
     page = (again / "report.html").read_text()
-    assert all(text in page for text in ("fig1.png", "fig3.png", "Layer by layer"))
+    assert all(f"{figure}.png" in page for figure in FIGURES)
 
 
 def test_one_shard_without_a_cache_gives_the_same_tables(again: Project) -> None:
     again.set(run="whole", compute__shards=1, compute__cache_residuals=False)
     again.run()
     assert not list((again / "results/whole").rglob("residuals*"))
-    same = [file for file in MADE if "-of-" not in file]
+    same = sorted(file for file in MADE if "-of-" not in file)
     for file in same:
-        if file.startswith(("captions", "scores", "tables")):
+        if file.startswith(("captions", "scores", "tables", "activations")):
             one, three = (again / f"results/{run}/{file}" for run in ("whole", "test"))
             assert one.read_bytes() == three.read_bytes(), file
 
