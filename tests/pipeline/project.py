@@ -88,7 +88,6 @@ def settings() -> dict[str, Any]:
     folder = {"kind": "folder", "path": "pictures", "captions": "pictures/captions.csv", "limit": None}
     others = {**folder, "path": "others", "captions": None}
     decoding = {**made["model"]["decoding"], "max_new_tokens": 8}
-    pages = {"images": ["b", "f"], "layers": [0, 2]}
     return {
         **made,
         "run": "test",
@@ -107,11 +106,11 @@ def settings() -> dict[str, Any]:
         "heads": {**made["heads"], "masks": [{1: [0], 2: [1, 2]}]},
         "pruning": {**made["pruning"], "sample": 3, "layers": [1, 2], "count": 1, "random_draws": 3},
         "figures": {
-            "fig1": pages,
+            "fig1": {"images": ["b", "f"], "layers": [0, 2]},
             "fig3": {"metric": "cider", "layers": [1, 2]},
             "fig5": {"layers": [1, 2]},
             "fig6": {"images": ["b", "f"], "layer": 2},
-            "outliers": pages,
+            "outliers": {"images": ["b", "f"], "layers": [0, 2]},
             "appendix_a": ["b"],
             "appendix_b": {"images": ["c"], "layers": [0, 1, 2]},
             "appendix_c": {"images": ["c"], "layers": [1, 2]},
