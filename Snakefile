@@ -23,6 +23,7 @@ report: "report/workflow.rst"
 
 include: "rules/common.smk"  # the checked settings; which modules a rule depends on
 include: "rules/models.smk"  # checkpoints, datasets and texts from the hubs, into the cache
+include: "rules/inputs.smk"  # what they ask for by wildcard
 include: "rules/datasets.smk"  # pictures and captions in
 include: "rules/activations.smk"  # what every layer holds: residual tokens, CLS attention
 include: "rules/captions.smk"  # what every layer says

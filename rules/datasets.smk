@@ -1,14 +1,6 @@
 """Pictures and captions in."""
 
 
-def of_kind(kind: str) -> str:
-    """A pattern of the datasets of a kind."""
-    return (
-        "|".join(re.escape(name) for name, chosen in settings.datasets.items() if chosen.kind == kind)
-        or "(?!)"
-    )
-
-
 localrules:
     unpack_whoops,
     unpack_imagenet,
@@ -33,7 +25,7 @@ rule unpack_whoops:
     benchmark:
         "results/{run}/benchmarks/unpack_whoops/{dataset}.tsv"
     params:
-        downloaded=f"{settings.cache}/datasets/whoops",
+        downloaded=lambda wildcards, input: str(Path(input.receipt).with_suffix("")),
         expected=manifest.read().datasets["whoops"].pictures,
     conda:
         "../envs/vitpeel.yaml"

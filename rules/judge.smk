@@ -1,6 +1,5 @@
 """Section 4.4, from abstract to concrete: the judge, and Figure 5. Figure 4 and appendix C: judge_pages.smk."""
 
-from vitpeel.judge.mentions import any_object
 from vitpeel.sources import PACKAGE
 
 RUBRIC = settings.judge.kind == "rubric"
@@ -15,26 +14,6 @@ JUDGE = {
     **({} if RUBRIC else {"asked": ASKED, "attempts": settings.judge.openai.attempts}),
 }
 PROMPT = os.path.relpath(PACKAGE / "judge/prompt.md")
-
-
-def in_demo_words(captions: Path) -> bool:
-    """Whether the offline rubric understands one of the references."""
-    if not captions.is_file():  # of a set that is still to be downloaded: written about other pictures
-        return False
-    rows = captions.read_text(encoding="utf-8", errors="replace").splitlines()
-    return any_object(row.partition(",")[2] for row in rows)
-
-
-def not_for_the_rubric() -> str | None:
-    """Why the offline rubric can not judge the main set, if so."""
-    captions = settings.captions_file(settings.main)
-    if captions is not None and in_demo_words(captions):
-        return None
-    found = "is null" if captions is None else f", {captions}, names no object of the demo"
-    return (
-        f"The offline rubric needs references in the demo's words, and datasets.{settings.main}.captions "
-        f"{found}. Set judge.kind to openai for pictures of your own."
-    )
 
 
 FIGURES["fig5"] = figure("fig5")

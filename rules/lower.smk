@@ -25,29 +25,6 @@ POINTS = {**settings.lower.model_dump(mode="json", include={"layers", "middle"})
 MEANS = settings.lower.model_dump(mode="json", include={"place", "vector", "confusion"})
 
 
-def averaged_places(wildcards) -> list[str]:
-    """Where means are taken; confusion needs those of the main set's stream."""
-    own = {"input"} if wildcards.dataset == settings.main else set()
-    return sorted({settings.lower.place} | own)
-
-
-def averaged_pictures(wildcards) -> str:
-    """The table of the pictures that are averaged."""
-    return f"results/{wildcards.run}/datasets/{wildcards.dataset}/{AVERAGED[wildcards.dataset]}.parquet"
-
-
-def cached_residuals(wildcards) -> str | list[str]:
-    """What the layers of these pictures hold, if it is on disk anyway."""
-    if not settings.compute.cache_residuals or wildcards.dataset != settings.main:
-        return []
-    return f"results/{wildcards.run}/activations/{wildcards.dataset}/residuals-{wildcards.shard}.safetensors"
-
-
-def sums_of(*datasets: str) -> list[str]:
-    """Files of the sums over sets of pictures."""
-    return expand("results/{{run}}/means/{dataset}/sums-{shard}.safetensors", dataset=datasets, shard=SHARDS)
-
-
 rule sum_means:
     message:
         "Average what the layers of {wildcards.dataset} read (shard {wildcards.shard})"

@@ -23,7 +23,7 @@ rule download:
     benchmark:
         f"{RESULTS}/benchmarks/download/{{collection}}-{{entry}}.tsv"
     params:
-        cache=str(settings.cache),
+        cache=lambda wildcards, output: str(Path(output.receipt).parents[1]),
         entry=lambda wildcards: getattr(manifest.read(), wildcards.collection)[wildcards.entry].model_dump(
             mode="json"
         ),
