@@ -27,7 +27,7 @@ CAPTIONED = ("heads", "layers", "lower", "pruned", "single")
 FIGURES = {
     **{"fig1": 2, "fig2": 1, "fig3": 1, "fig4": 1, "fig5": 1, "fig6": 2, "table1": 1},
     **{"dataflow": 1, "outliers": 1, "perspectives": 2},
-    **{"appendix_a": 1, "appendix_b": 1, "appendix_c": 1, "appendix_d": 1},
+    **{"appendix_a": 2, "appendix_b": 1, "appendix_c": 1, "appendix_d": 2},
 }
 MADE = {
     *(f"datasets/{name}/{file}" for name in ("mine", "others") for file in LISTS),

@@ -21,19 +21,6 @@ _SIZE = (7.2, 4.1)  # inches, a page's text width
 _LINE = 0.17  # inches, of a row below the panels
 
 
-def metric_name(metric: str) -> str:
-    """How a figure names a metric."""
-    names = {
-        "cider": "CIDEr",
-        "bleu4": "BLEU-4",
-        "bleu4_sentence": "sentence BLEU-4",
-        "rougeL": "ROUGE-L",
-        "meteor": "METEOR",
-        "bertscore": "BERTScore F1",
-    }
-    return names.get(metric, metric)
-
-
 def read(path: Path) -> pd.DataFrame:
     """Read the table behind the figure from its CSV."""
     return pd.read_csv(path, keep_default_na=False)
@@ -46,7 +33,7 @@ def read_plateau(path: Path) -> pd.DataFrame:
 
 def finding(rows: pd.DataFrame, plateau: pd.DataFrame, layers: tuple[int, int]) -> str:
     """What the tables say about the upper layers, in a sentence: the figure's title."""
-    name, digits = metric_name(rows["metric"].iloc[0]), _digits(rows)
+    name, digits = style.metric_name(rows["metric"].iloc[0]), _digits(rows)
     last = int(rows["layer"].max())
     first = max(layers[0], int(rows["layer"].min()))
     start = rows[rows["layer"] == first].iloc[0]
@@ -171,7 +158,7 @@ def _axis_label(rows: pd.DataFrame) -> str:
     metric = rows["metric"].iloc[0]
     if metric == "bleu4":
         return "corpus BLEU-4"
-    return f"{metric_name(metric)}, mean"
+    return f"{style.metric_name(metric)}, mean"
 
 
 def _interval(rows: pd.DataFrame) -> str:

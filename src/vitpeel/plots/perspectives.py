@@ -15,7 +15,6 @@ from matplotlib.ticker import MaxNLocator, MultipleLocator
 from vitpeel.errors import VitpeelError
 from vitpeel.perspectives import HEATMAPS, RELATIVE, UPDATE, perspective, token_name
 from vitpeel.plots import style
-from vitpeel.plots.fig3 import metric_name
 from vitpeel.scores.ranges import MOST
 
 _SIZE = (10.0, 6.4)  # inches, a slide's width
@@ -107,7 +106,7 @@ def _note(curves: pd.DataFrame) -> str:
 
 def _likeness(metric: str) -> str:
     """The metric, as a part of the most it gives."""
-    return metric_name(metric) + (f" / {MOST[metric]:g}" if MOST[metric] != 1 else "")
+    return style.metric_name(metric) + (f" / {MOST[metric]:g}" if MOST[metric] != 1 else "")
 
 
 def _signed(value: float) -> str:
@@ -141,12 +140,12 @@ def _forest(axes: Axes, correlations: pd.DataFrame, heat: str, metric: str) -> N
     lines: list[tuple[str, str, str, bool]] = [(UPDATE, heat, "data flow, heatmap", True)]
     for first, name in ((UPDATE, "data flow"), (heat, "heatmap")):
         lines += [(first, metric, f"{name}, language", True)]
-        lines += [(first, other, metric_name(other), False) for other in others]
+        lines += [(first, other, style.metric_name(other), False) for other in others]
     lines += [
         (RELATIVE, heat, "relative flow, heatmap", False),
         (RELATIVE, metric, "relative flow, language", False),
     ]
-    lines += [(RELATIVE, other, metric_name(other), False) for other in others]
+    lines += [(RELATIVE, other, style.metric_name(other), False) for other in others]
     keyed = correlations.set_index(["first", "second", "level"])
     axes.axvline(0, color=style.MUTED, linewidth=0.8)
     for place, (first, second, _, main) in enumerate(lines):

@@ -83,6 +83,19 @@ class Source:
         return " · ".join(parts)
 
 
+def metric_name(metric: str) -> str:
+    """How a figure names a metric."""
+    names = {
+        "cider": "CIDEr",
+        "bleu4": "BLEU-4",
+        "bleu4_sentence": "sentence BLEU-4",
+        "rougeL": "ROUGE-L",
+        "meteor": "METEOR",
+        "bertscore": "BERTScore F1",
+    }
+    return names.get(metric, metric)
+
+
 @contextmanager
 def theme() -> Iterator[None]:
     """Matplotlib's settings inside are the project's, whatever the user's matplotlibrc says."""
