@@ -48,7 +48,7 @@ rule merge_captions:
             shard=SHARDS,
         ),
         pictures=captioned_pictures,
-        code=modules("caption_tables"),
+        code=modules("tables"),
     output:
         captions="results/{run}/captions/{dataset}/{experiment}.parquet",
     log:

@@ -95,7 +95,7 @@ rule perspectives_table:
         changes=f"results/{{run}}/scores/{settings.main}/changes.parquet",
         heatmaps=f"results/{{run}}/activations/{settings.main}/heatmaps.safetensors",
         rollout=expand(ROLLOUT, dataset=settings.main, allow_missing=True),
-        code=modules("perspectives", "perspective_tables", "heatmap_files"),
+        code=modules("perspectives", "perspective_tables", "tables", "heatmap_files"),
     output:
         curves="results/{run}/tables/perspectives.csv",
         correlations="results/{run}/tables/perspectives-correlations.csv",

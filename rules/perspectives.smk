@@ -68,7 +68,7 @@ rule merge_dataflow:
             shard=SHARDS,
         ),
         pictures="results/{run}/datasets/{dataset}/files.parquet",
-        code=modules("perspective_tables"),
+        code=modules("tables"),
     output:
         dataflow="results/{run}/activations/{dataset}/dataflow.parquet",
     log:

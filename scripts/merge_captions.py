@@ -7,10 +7,10 @@ from vitpeel.logs import job
 
 def main(shards: list[Path], pictures: Path, captions: Path) -> None:
     """shards: tables of captions, in order; pictures: their table; captions: the table to write."""
-    from vitpeel import caption_tables, tables
+    from vitpeel import tables
 
     image_ids = tables.read_table(pictures, tables.PICTURES)["image_id"].tolist()
-    whole, made = caption_tables.merge(shards, image_ids)
+    whole, made = tables.merge(shards, tables.CAPTIONS, tables.Reading._fields, image_ids)
     tables.write_table(captions, whole, tables.CAPTIONS, made)
 
 

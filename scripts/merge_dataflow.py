@@ -7,10 +7,11 @@ from vitpeel.logs import job
 
 def main(shards: list[Path], pictures: Path, dataflow: Path) -> None:
     """shards: data-flow tables, in order; pictures: their table; dataflow: the table to write."""
-    from vitpeel import perspective_tables, tables
+    from vitpeel import tables
 
     image_ids = tables.read_table(pictures, tables.PICTURES)["image_id"].tolist()
-    whole, made = perspective_tables.merge_dataflow(shards, image_ids)
+    keys = ("image_id", "layer", "component")
+    whole, made = tables.merge(shards, tables.DATAFLOW, keys, image_ids)
     tables.write_table(dataflow, whole, tables.DATAFLOW, made)
 
 

@@ -1,18 +1,16 @@
-"""Tables of captions: a row a reading, shards put together, and what made them."""
+"""Tables of captions: a row a reading, and what made them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from vitpeel.errors import InputError
 from vitpeel.logs import progress
 from vitpeel.provenance import Provenance, canonical
-from vitpeel.tables import CAPTIONS, Reading, origin_of, read_tables
+from vitpeel.tables import CAPTIONS, Reading
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -57,24 +55,6 @@ def frame(
     keys = keys.sort_values(["image_id", "variant", "layer", "head"], na_position="first", kind="stable")
     kinds = {"head": "Int16", "caption": "str", "image_id": "str", "variant": "str"}
     return table.loc[keys.index].reset_index(drop=True).astype(kinds)
-
-
-def merge(shards: Sequence[Path], image_ids: Sequence[str]) -> tuple[pd.DataFrame, Provenance]:
-    """The captions of all shards, in the pictures' order, and what made them.
-
-    image_ids: every picture, in order. Raises ProvenanceError for shards that were made differently,
-    InputError where a picture is missing or there twice.
-    """
-    made = origin_of(shards[0])
-    whole = read_tables(shards, CAPTIONS, expect=made)
-    found = whole["image_id"].drop_duplicates().tolist()
-    if found != list(image_ids) or whole.duplicated(list(Reading._fields)).any():
-        folder = shards[0].parent
-        raise InputError(
-            f"{folder}: its {len(found)} captioned pictures are not the {len(image_ids)} of the set. "
-            f"Delete the folder (`rm -r {folder}`) and run `snakemake` again."
-        )
-    return whole, made
 
 
 def derived(made: Provenance, **settings: object) -> Provenance:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,29 +11,9 @@ from numpy.typing import NDArray
 from vitpeel.errors import InputError
 from vitpeel.heatmaps import Array, Mask, delta, l1
 from vitpeel.perspectives import flow_change
-from vitpeel.provenance import Provenance
 from vitpeel.scores import bootstrap
-from vitpeel.tables import DATAFLOW, origin_of, read_tables
 
 Floats = NDArray[np.float64]
-
-
-def merge_dataflow(shards: Sequence[Path], image_ids: Sequence[str]) -> tuple[pd.DataFrame, Provenance]:
-    """The `dataflow` table of all shards, in the pictures' order, and what made it.
-
-    image_ids: every picture, in order. Raises ProvenanceError for shards that were made differently,
-    InputError where a picture is missing or there twice.
-    """
-    made = origin_of(shards[0])
-    whole = read_tables(shards, DATAFLOW, expect=made)
-    found = whole["image_id"].drop_duplicates().tolist()
-    if found != list(image_ids) or whole.duplicated(["image_id", "layer", "component"]).any():
-        named = ", ".join(str(shard) for shard in shards)
-        raise InputError(
-            f"{shards[0].parent}: the {len(found)} pictures whose layers were taken apart are not the "
-            f"{len(image_ids)} of the set. Delete {named} and run `snakemake` again."
-        )
-    return whole, made
 
 
 def dataflow(

@@ -130,6 +130,26 @@ def read_tables(paths: Sequence[Path], schema: pa.Schema, expect: Provenance | N
     return pd.concat([read_table(path, schema, expect) for path in paths], ignore_index=True)
 
 
+def merge(
+    shards: Sequence[Path], schema: pa.Schema, keys: Sequence[str], image_ids: Sequence[str]
+) -> tuple[pd.DataFrame, Provenance]:
+    """Tables of all shards, one below the other in the pictures' order, and what made them.
+
+    keys: columns that tell rows apart; image_ids: every picture, in order. Raises ProvenanceError for shards
+    that were made differently, InputError where a picture is missing or a row there twice.
+    """
+    made = origin_of(shards[0])
+    whole = read_tables(shards, schema, expect=made)
+    found = whole["image_id"].drop_duplicates().tolist()
+    if found != list(image_ids) or whole.duplicated(list(keys)).any():
+        named = " ".join(str(shard) for shard in shards)
+        raise InputError(
+            f"{shards[0].parent}: the {len(found)} pictures of these shards are not the {len(image_ids)} of "
+            f"the set. Delete them (`rm {named}`) and run `snakemake` again."
+        )
+    return whole, made
+
+
 def read_provenance(path: Path) -> Provenance | None:
     """What made the parquet table at `path`; None if it does not say."""
     return _provenance(path, _open(path).schema)

@@ -8,7 +8,7 @@ from vitpeel import caption_tables
 from vitpeel.captioner import Caption
 from vitpeel.errors import InputError, ProvenanceError
 from vitpeel.provenance import Provenance
-from vitpeel.tables import CAPTIONS, Reading, read_table, write_table
+from vitpeel.tables import CAPTIONS, Reading, merge, read_table, write_table
 
 MADE = Provenance(checkpoint="c", dtype="float32", preprocessing="p", config='{"beams":5}')
 
@@ -44,7 +44,7 @@ def test_no_captions_is_a_table_too(tmp_path: Path) -> None:
 
 def test_shards_come_together_in_order(tmp_path: Path) -> None:
     shards = [write(tmp_path / "0", "b", "a"), write(tmp_path / "1"), write(tmp_path / "2", "c")]
-    whole, made = caption_tables.merge(shards, ["b", "a", "c"])
+    whole, made = merge(shards, CAPTIONS, Reading._fields, ["b", "a", "c"])
     assert whole["image_id"].tolist() == ["b", "b", "a", "a", "c", "c"]
     assert made == MADE
 
@@ -53,13 +53,13 @@ def test_shards_made_differently_are_refused(tmp_path: Path) -> None:
     other = Provenance(**{**vars(MADE), "config": '{"beams":1}'})
     shards = [write(tmp_path / "0", "a"), write(tmp_path / "1", "b", made=other)]
     with pytest.raises(ProvenanceError, match=r"1: made with config\.beams 1, but this run has 5"):
-        caption_tables.merge(shards, ["a", "b"])
+        merge(shards, CAPTIONS, Reading._fields, ["a", "b"])
 
 
 @pytest.mark.parametrize("pictures", [["a"], ["a", "b", "c"], ["b", "a"]])
 def test_pictures_that_do_not_match_are_refused(pictures: list[str], tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="Delete the folder"):
-        caption_tables.merge([write(tmp_path / "0", "a"), write(tmp_path / "1", "b")], pictures)
+    with pytest.raises(InputError, match="Delete them"):
+        merge([write(tmp_path / "0", "a"), write(tmp_path / "1", "b")], CAPTIONS, Reading._fields, pictures)
 
 
 def test_derived_settings_tell_tables_apart() -> None:

@@ -15,13 +15,15 @@ from torch.testing import assert_close
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import InstructBlipForConditionalGeneration
 
-from vitpeel import activations, dataflow, models, perspective_tables
+from vitpeel import activations, dataflow, models
 from vitpeel.datasets.pictures import Picture
 from vitpeel.errors import InputError, ProvenanceError, VitpeelError
 from vitpeel.models.instructblip import trunk_of
 from vitpeel.provenance import Provenance
-from vitpeel.tables import DATAFLOW, read_table, write_table
+from vitpeel.tables import DATAFLOW, merge, read_table, write_table
 from vitpeel.tensors import open_tensors
+
+KEYS = ("image_id", "layer", "component")
 
 
 @pytest.fixture(autouse=True)
@@ -228,15 +230,15 @@ def test_shards_are_merged_in_the_pictures_order(captured: Any, tmp_path: Path) 
         shards.append(tmp_path / f"dataflow-{number}-of-3.parquet")
         rows = dataflow.decompose(model, some, None, None, origin, 3)
         write_table(shards[-1], rows, DATAFLOW, origin)
-    whole, made = perspective_tables.merge_dataflow(shards, list("gfedcba"))
+    whole, made = merge(shards, DATAFLOW, KEYS, list("gfedcba"))
     assert made == origin
     pd.testing.assert_frame_equal(whole, dataflow.decompose(model, pictures, None, None, origin, 3))
     for wrong in ("gfedcb", "abcdefg"):
-        with pytest.raises(InputError, match=r"the 7 pictures whose layers were taken apart are not the"):
-            perspective_tables.merge_dataflow(shards, list(wrong))
+        with pytest.raises(InputError, match=r"the 7 pictures of these shards are not the"):
+            merge(shards, DATAFLOW, KEYS, list(wrong))
     write_table(shards[1], whole, DATAFLOW, Provenance(checkpoint="0" * 64))
     with pytest.raises(ProvenanceError, match=r"dataflow-1-of-3\.parquet: made with checkpoint"):
-        perspective_tables.merge_dataflow(shards, list("gfedcba"))
+        merge(shards, DATAFLOW, KEYS, list("gfedcba"))
 
 
 def _cut(pictures: list[Picture]) -> tuple[list[Picture], list[Picture]]:

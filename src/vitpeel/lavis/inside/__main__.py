@@ -25,7 +25,7 @@ def main(folder: Path) -> int:
         from vitpeel.lavis.inside import answering
 
         answering.answer(json.loads((folder / "request.json").read_text()), folder)
-    except Exception as error:
+    except Exception as error:  # whatever it is, the other interpreter is to say it in its own refusal
         traceback.print_exc()
         (folder / "failure.txt").write_text(f"{type(error).__name__}: {' '.join(str(error).split())}")
         return 1
