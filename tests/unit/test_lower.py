@@ -226,7 +226,8 @@ def experiment(
         decoding = Decoding(beams=2, max_new_tokens=8)
         table = caption_tables.caption(model, rows, ids, variants, decoding, 5 * batch)
         tables.write_table(file, table, tables.CAPTIONS, origin)
-    return caption_tables.merge(captioned, [picture.image_id for picture in pictures])[0]
+    image_ids = [picture.image_id for picture in pictures]
+    return tables.merge(captioned, tables.CAPTIONS, tables.Reading._fields, image_ids)[0]
 
 
 @pytest.mark.parametrize(("shards", "batch"), [(3, 2), (7, 1), (9, 3)])
