@@ -16,7 +16,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent
 # Can change what is said and how, never a result; for what was downloaded its checksum vouches.
-_WITHOUT_RESULT = frozenset({"errors", "logs", "downloads"})
+_WITHOUT_RESULT = frozenset({"errors", "logs", "downloads", "models.room"})
 _TEXT = frozenset({".csv", ".tsv", ".txt", ".json", ".md"})
 
 

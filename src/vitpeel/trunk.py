@@ -24,8 +24,8 @@ class Linear:
     bias: Tensor | None
 
     def __call__(self, x: Tensor) -> Tensor:
-        """x: [..., in] -> [..., out]."""
-        return F.linear(x, self.weight, self.bias)
+        """x: [..., in] -> [..., out], in the precision of the weight."""
+        return F.linear(x.to(self.weight.dtype), self.weight, self.bias)
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Norm:
 
     def __call__(self, x: Tensor) -> Tensor:
         """x, returned: [..., width]."""
-        return F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
+        return F.layer_norm(x.to(self.weight.dtype), self.weight.shape, self.weight, self.bias, self.eps)
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,10 @@ class Block:
 
 @dataclass(frozen=True)
 class Trunk:
-    """A pre-norm vision transformer.  Z^l, the stream after block l: [batch, tokens, width], CLS first."""
+    """A pre-norm vision transformer.  Z^l, the stream after block l: [batch, tokens, width], CLS first.
+
+    The matrices may be in half precision; what they give is added up in the precision of `positions`.
+    """
 
     patches: Linear  # weight [width, 3, patch, patch]
     cls: Tensor  # [width]
@@ -64,6 +67,7 @@ class Trunk:
     post: Norm
     heads: int
     activation: Callable[[Tensor], Tensor]
+    pre: Norm | None = None  # before block 0, in CLIP
 
     @property
     def depth(self) -> int:
@@ -85,7 +89,8 @@ class Trunk:
         weight = self.patches.weight
         patches = F.conv2d(pixels.to(weight), weight, self.patches.bias, stride=weight.shape[-2:])
         cls = self.cls.expand(len(pixels), 1, -1)
-        return torch.cat([cls, patches.flatten(2).transpose(1, 2)], dim=1) + self.positions
+        z = torch.cat([cls, patches.flatten(2).transpose(1, 2)], dim=1) + self.positions
+        return z if self.pre is None else self.pre(z)
 
     def block(self, layer: int, z: Tensor, edit: Edit = UNEDITED, msa: Tensor | None = None) -> Tensor:
         """Z^{l-1} -> Z^l, Equations 1 and 2.  z, returned: [batch, tokens, width].

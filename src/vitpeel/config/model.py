@@ -72,7 +72,7 @@ class ModelSettings(Section):
         description="What every layer's output passes before the Q-Former: the model's final layer norm, or "
         "nothing."
     )
-    dtype: DType = Field(description="Precision of the vision transformer.")
+    dtype: DType = Field(description="Precision of the vision transformer's matrices; its stream is float32.")
     qformer_dtype: DType = Field(description="Precision of the Q-Former and of the projection behind it.")
     language_dtype: DType = Field(description="Precision of the language model.")
     device: Literal["auto", "cpu", "cuda"] = Field(

@@ -72,6 +72,10 @@ def ask(
     `models.preprocessing` gives it; batch: pictures at a time; parts: also what was computed on the way.
     Raises InputError, one line, if it fails; what it printed is in the log.
     """
+    from vitpeel.models import Precision, room  # here: it takes torch
+
+    precision = Precision(model["dtype"], model["qformer_dtype"], model["language_dtype"])
+    room.check(Path(model["checkpoint"]), precision, room.place_of(model["device"]))
     settings = json.loads(preprocessing)
     request = {
         **model,

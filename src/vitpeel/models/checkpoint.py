@@ -88,14 +88,12 @@ def read_model(family: Family, checkpoint: Path, precision: Precision) -> Any:
         pickled = ", ".join(sorted(path.name for path in checkpoint.glob("*.bin")))
         found = f"only {pickled}, which may run code when opened" if pickled else "no weights"
         raise InputError(f"{checkpoint}: {found}; put model.safetensors there (save_pretrained writes it)")
-    # transformers reads a checkpoint in one precision: several are made from the stored weights
-    one = precision.vision == precision.qformer == precision.language
     try:
         with _quiet():
             loaded: Any = family.model.from_pretrained(
                 checkpoint,
                 config=config,
-                dtype=getattr(torch, precision.vision) if one else torch.float32,
+                dtype=torch.float32,  # it reads a checkpoint in one precision; the parts' follow
                 use_safetensors=True,
                 local_files_only=True,
                 output_loading_info=True,
@@ -112,10 +110,12 @@ def read_model(family: Family, checkpoint: Path, precision: Precision) -> Any:
     if report["missing_keys"]:
         missing = f"{len(report['missing_keys'])} weights are missing, such as {min(report['missing_keys'])}"
         raise InputError(f"{checkpoint}: {missing}; copy the checkpoint again")
-    # also where it is one: transformers keeps a Q-Former in float32 beside the rest in float16
+    # as LAVIS: the matrices are halved, while norms and positions, and so the stream, stay in float32
+    for module in model.vision_model.modules():
+        if isinstance(module, (torch.nn.Linear, torch.nn.Conv2d)):
+            module.to(getattr(torch, precision.vision))
     for part in (model.qformer, model.language_projection):
         part.to(getattr(torch, precision.qformer))
-    model.vision_model.to(getattr(torch, precision.vision))
     model.language_model.to(getattr(torch, precision.language))
     return model.eval().requires_grad_(False)
 

@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from PIL import Image
 from torch import Tensor
 from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
 
 from vitpeel.captioner import Captioner
 from vitpeel.errors import InputError
-from vitpeel.models import Device, Kind, Model, Precision, Readout
+from vitpeel.models import Device, Kind, Model, Precision, Readout, room
 from vitpeel.models.checkpoint import FAMILIES, family_of, read_config, read_model, read_processor
 from vitpeel.models.t5 import t5_of
 from vitpeel.trunk import Block, Linear, Norm, Trunk
@@ -28,7 +27,8 @@ def load(
     kind: Kind, checkpoint: Path, *, prompt: str, dtype: Precision, device: Device, readout: Readout
 ) -> Model:
     """The parts of a checkpoint folder; see `vitpeel.models.load`."""
-    place = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+    place = room.place_of(device)
+    room.check(checkpoint, dtype, place)
     model = read_model(FAMILIES[kind], checkpoint, dtype).to(place)
     processor = read_processor(FAMILIES[kind], checkpoint)
     trunk = trunk_of(model.vision_model)

@@ -63,9 +63,23 @@ def test_pictures_take_the_models_size_whatever_the_processor_says(checkpoint: P
 
 def test_precision_is_the_one_asked_for(saved: Path) -> None:
     model = load(saved, dtype="bfloat16")
-    z = model.trunk.embed(model.preprocess([Image.new("RGB", (9, 9))]))
-    assert z.dtype == model.trunk.block(0, z).dtype == torch.bfloat16
+    trunk = model.trunk
+    z = trunk.embed(model.preprocess([Image.new("RGB", (9, 9))]))
+    assert trunk.attention(0, z).dtype == trunk.mlp(0, z).dtype == torch.bfloat16
     assert model.captioner.encode(z).dtype == torch.bfloat16
+
+
+def test_half_precision_adds_the_stream_up_in_float32_as_lavis_does(saved: Path) -> None:
+    """Matrices are halved; norms, positions and the stream are not: sums of many blocks keep their digits."""
+    half, whole = load(saved, dtype="float16").trunk, load(saved).trunk
+    pixels = tiny.pictures(2)
+    layers = zip(half.layers(pixels), whole.layers(pixels), strict=True)
+    for (_, rounded), (_, exact) in layers:
+        assert rounded.dtype == torch.float32
+        assert 0 < (rounded - exact).abs().max() < 2e-3 * exact.abs().max()
+    assert torch.equal(half.post.weight, whole.post.weight)
+    assert torch.equal(half.positions, whole.positions)
+    assert half.blocks[0].up.weight.dtype == torch.float16
 
 
 def test_each_part_has_a_precision_of_its_own(saved: Path) -> None:
@@ -73,7 +87,7 @@ def test_each_part_has_a_precision_of_its_own(saved: Path) -> None:
     model = load(saved, dtype="float16", qformer_dtype="float32", language_dtype="bfloat16")
     weights = load_file(saved / "model.safetensors")
     z = model.trunk.embed(model.preprocess([Image.new("RGB", (9, 9))]))
-    assert z.dtype == model.trunk.block(0, z).dtype == torch.float16
+    assert model.trunk.attention(0, z).dtype == torch.float16
     assert model.captioner.queries(z).dtype == torch.float32
     assert model.captioner.encode(z).dtype == torch.bfloat16
     head = next(value for name, value in weights.items() if name.endswith("lm_head.weight"))
@@ -137,7 +151,7 @@ def test_a_missing_weight_is_refused(checkpoint: Path) -> None:
 def test_cut_off_weights_are_refused(checkpoint: Path) -> None:
     weights = checkpoint / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
-    assert f"{checkpoint}: not readable as InstructBLIP" in refusal(checkpoint)
+    assert f"{weights}: not readable as safetensors" in refusal(checkpoint)
 
 
 def test_another_kind_of_model_is_refused(checkpoint: Path) -> None:
