@@ -43,12 +43,14 @@ class Project:
 
     root: Path
 
-    def snakemake(self, *arguments: str, prefix: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
-        """Run the real snakemake on the real Snakefile, with this copy's library."""
+    def snakemake(
+        self, *arguments: str, prefix: tuple[str, ...] = (), seconds: float = 900
+    ) -> subprocess.CompletedProcess[str]:
+        """Run the real snakemake on the real Snakefile, with this copy's library, for so long at most."""
         environment = {**os.environ, "PYTHONPATH": str(self.root / "src")}
         command = [*prefix, sys.executable, "-m", "snakemake", *arguments]
         return subprocess.run(
-            command, cwd=self.root, env=environment, capture_output=True, text=True, timeout=900
+            command, cwd=self.root, env=environment, capture_output=True, text=True, timeout=seconds
         )
 
     def run(self, *arguments: str) -> set[str]:

@@ -25,8 +25,10 @@ CAPTIONS = "results/test/captions/mine/layers.parquet"
 SHARDS = 3
 
 
-def on_slurm(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
-    done = project.snakemake(*PROFILE, *QUICK, *arguments)
+def on_slurm(
+    project: Project, *arguments: str, seconds: float = 900
+) -> subprocess.CompletedProcess[str]:
+    done = project.snakemake(*PROFILE, *QUICK, *arguments, seconds=seconds)
     assert done.returncode == 0, done.stdout + done.stderr
     return done
 
@@ -48,7 +50,7 @@ def appended(script: Path, before: str) -> None:
 def test_the_default_pipeline_gives_the_tables_of_a_local_run(slurm: Cluster, tmp_path: Path) -> None:
     project = demo(tmp_path / "demo", pictures=48, shards=8)
     before = len(slurm.completed())
-    on_slurm(project)
+    on_slurm(project, seconds=1800)
     jobs = slurm.completed()[before:]
     assert {job.state for job in jobs} == {"COMPLETED"}
     assert {job.node for job in jobs} == {"n1", "n2"}

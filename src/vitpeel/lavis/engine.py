@@ -74,7 +74,7 @@ def ask(
     """
     from vitpeel.models import Precision, room  # here: it takes torch
 
-    precision = Precision(model["dtype"], model["qformer_dtype"], model["language_dtype"])
+    precision = Precision(model["dtype"], reading["qformer_dtype"], reading["language_dtype"])
     room.check(Path(model["checkpoint"]), precision, room.place_of(model["device"]))
     settings = json.loads(preprocessing)
     request = {
