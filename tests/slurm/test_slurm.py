@@ -25,9 +25,7 @@ CAPTIONS = "results/test/captions/mine/layers.parquet"
 SHARDS = 3
 
 
-def on_slurm(
-    project: Project, *arguments: str, seconds: float = 900
-) -> subprocess.CompletedProcess[str]:
+def on_slurm(project: Project, *arguments: str, seconds: float = 900) -> subprocess.CompletedProcess[str]:
     done = project.snakemake(*PROFILE, *QUICK, *arguments, seconds=seconds)
     assert done.returncode == 0, done.stdout + done.stderr
     return done
