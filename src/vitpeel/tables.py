@@ -94,6 +94,31 @@ CHANGES = pa.schema(
         _required("change", pa.float64()),
     ]
 )
+# The texts that TextSpan picks for a head of a CLIP, the first (rank 1) explains most; share: of the head's
+# variance, a head's shares sum to at most one.
+HEAD_TEXTS = pa.schema(
+    [
+        _required("model", pa.string()),
+        _required("layer", pa.int16()),
+        _required("head", pa.int16()),
+        _required("rank", pa.int16()),
+        _required("text", pa.string()),
+        _required("share", pa.float64()),
+    ]
+)
+# What each head is labelled. source: lexicon, openai or human; matches: how many of the head's `texts` texts
+# match the label, null where a person gave a label that nobody counted.
+HEAD_LABELS = pa.schema(
+    [
+        _required("model", pa.string()),
+        _required("layer", pa.int16()),
+        _required("head", pa.int16()),
+        _required("label", pa.string()),
+        _required("source", pa.string()),
+        pa.field("matches", pa.int16()),
+        _required("texts", pa.int16()),
+    ]
+)
 
 
 def write_table(path: Path, frame: pd.DataFrame, schema: pa.Schema, provenance: Provenance) -> None:

@@ -1,0 +1,1 @@
+"""CLIP-InterpreT: what the heads of a CLIP say, by the texts that span their contributions."""
