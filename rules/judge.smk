@@ -40,7 +40,14 @@ rule judge_captions:
             "judge/judging",
             "judge_tables",
             "caption_tables",
-            unused=["judge/batch", "judge/costs", "judge/faults", "judge/live", "judge/pacing"],
+            unused=[
+                "judge/asking",
+                "judge/batch",
+                "judge/costs",
+                "judge/faults",
+                "judge/live",
+                "judge/pacing",
+            ],
         ),
     output:
         scores=f"results/{{run}}/scores/{settings.main}/judge.parquet",

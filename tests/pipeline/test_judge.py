@@ -14,7 +14,7 @@ from project import PICTURES, ROOT, Project
 
 from vitpeel.tables import SCORES, read_table
 
-sys.path.insert(0, str(ROOT / "tests/unit/judge"))
+sys.path.insert(0, str(ROOT / "tests/unit"))
 
 from api_server import KEY, Api, Response, answer, completion, error
 

@@ -1,1 +1,1 @@
-"""Makes the modules beside this file (`tiny`, `small_disk`) importable from every folder of unit tests."""
+"""Makes modules beside this file (`tiny`, `api_server` ...) importable from every folder of unit tests."""

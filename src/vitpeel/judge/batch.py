@@ -18,10 +18,10 @@ import openai
 from openai.types import Batch
 
 from vitpeel.errors import VitpeelError
+from vitpeel.judge.calls import Call, response_format
 from vitpeel.judge.costs import BATCH_DISCOUNT, charged, estimate
-from vitpeel.judge.faults import PICTURE_CODES, without_key
+from vitpeel.judge.faults import CONTENT_CODES, without_key
 from vitpeel.judge.live import Desk, cap_reached
-from vitpeel.judge.questions import RESPONSE_FORMAT, Question
 
 log = logging.getLogger(__name__)
 
@@ -38,17 +38,17 @@ _LABEL = "vitpeel"  # of the metadata entry that tells our batches
 class _Parcel:
     """What one batch asks. most: the most it can cost, in USD."""
 
-    questions: tuple[Question, ...]
+    calls: tuple[Call[object], ...]
     lines: bytes
     most: float
 
 
-def ask(questions: Sequence[Question], desk: Desk, poll: float) -> None:
+def ask(calls: Sequence[Call[object]], desk: Desk, poll: float) -> None:
     """Ask every question until the replies hold an outcome for it. poll: seconds between looks at a batch.
 
     Raises VitpeelError where that cannot go on; what came until then is stored.
     """
-    while waiting := [q for q in questions if desk.replies.outcome(q.key, q.layers, desk.attempts) is None]:
+    while waiting := [call for call in calls if desk.replies.outcome(call, desk.attempts) is None]:
         parcel = _pack(waiting, desk)
         before = _replies(parcel, desk)
         batch = _submit(parcel, desk)
@@ -56,24 +56,24 @@ def ask(questions: Sequence[Question], desk: Desk, poll: float) -> None:
         if _replies(parcel, desk) == before:
             raise VitpeelError(
                 f"batch {batch.id} ended without a single answer. Run `snakemake` again later, or set "
-                "judge.openai.batch to false."
+                f"{desk.asker.section}.batch to false."
             )
 
 
-def collect_open(questions: Sequence[Question], desk: Desk, poll: float) -> None:
+def collect_open(calls: Sequence[Call[object]], desk: Desk, poll: float) -> None:
     """Wait for batches of an earlier run that ask one of the questions; store their replies."""
-    for name in desk.replies.open_batches([question.key for question in questions]):
+    for name in desk.replies.open_batches([call.key for call in calls]):
         log.info("batch %s was submitted by an earlier run; its answers are waited for", name)
         _collect(name, _finished(name, desk, poll), desk)
 
 
 def _replies(parcel: _Parcel, desk: Desk) -> int:
-    return sum(desk.replies.count(question.key) for question in parcel.questions)
+    return sum(desk.replies.count(call.key) for call in parcel.calls)
 
 
 def _submit(parcel: _Parcel, desk: Desk) -> Batch:
     """Submit a parcel, unless an earlier run did and was stopped before it could note it."""
-    counts = [[q.key, desk.replies.count(q.key)] for q in parcel.questions]
+    counts = [[call.key, desk.replies.count(call.key)] for call in parcel.calls]
     label = hashlib.sha256(json.dumps(counts).encode()).hexdigest()
 
     def submit() -> Batch:
@@ -83,7 +83,7 @@ def _submit(parcel: _Parcel, desk: Desk) -> Batch:
         found = next((b for b in unnoted if b.status in ("completed", *_UNDER_WAY)), None)
         if found is not None:
             return found
-        file = desk.client.files.create(file=("judge.jsonl", parcel.lines), purpose="batch")
+        file = desk.client.files.create(file=(f"{desk.asker.name}.jsonl", parcel.lines), purpose="batch")
         return desk.client.batches.create(
             input_file_id=file.id,
             endpoint=_ENDPOINT,
@@ -92,7 +92,7 @@ def _submit(parcel: _Parcel, desk: Desk) -> Batch:
         )
 
     batch = desk.pace.send(submit, _free, "submitting a batch")
-    calls = [[q.key, q.image_id] for q in parcel.questions]
+    calls = [[call.key, call.about] for call in parcel.calls]
     desk.replies.write("batch", id=batch.id, calls=calls, most=parcel.most)
     log.info("batch %s: %d questions, at most %.2f USD", batch.id, len(calls), parcel.most)
     return batch
@@ -130,11 +130,11 @@ def _collect(name: str, batch: Batch | None, desk: Desk) -> None:
         log.warning("batch %s is not known to this account any more; what it asked is asked again", name)
         desk.replies.write("collected", id=name, status="unknown")
         return
-    images = desk.replies.batch_calls(name)
+    about = desk.replies.batch_calls(name)
     for file in (batch.output_file_id, batch.error_file_id):
         for line in _results(file, name, desk).split("\n") if file is not None else ():
             if line.strip():
-                _store(json.loads(line), images, desk)
+                _store(json.loads(line), about, desk)
     desk.replies.write("collected", id=name, status=batch.status)
     if batch.status == "failed":
         faults = (batch.errors.data if batch.errors else None) or []
@@ -155,45 +155,45 @@ def _results(file: str, name: str, desk: Desk) -> str:
     return desk.pace.send(download, _free, f"results of batch {name}")
 
 
-def _store(line: Mapping[str, Any], images: Mapping[str, str], desk: Desk) -> None:
+def _store(line: Mapping[str, Any], about: Mapping[str, str], desk: Desk) -> None:
     key = line["custom_id"]
-    if key not in images:
+    if key not in about:
         return
-    about = {"key": key, "model": desk.asked.model, "image_id": images[key]}
+    own = {"key": key, "model": desk.model, desk.asker.field: about[key]}
     response = line.get("response") or {}
     body = response.get("body") or {}
     if response.get("status_code") == 200:
         text = json.dumps(body, ensure_ascii=False)
         cost = charged(text, desk.prices, 0.0, BATCH_DISCOUNT)
-        desk.replies.write("reply", cost, **about, body=text)
+        desk.replies.write("reply", cost, **own, body=text)
         desk.budget.settle(0.0, cost)
         return
     fault = body.get("error") or line.get("error") or {}
     said = without_key(str(fault.get("message", "no reason given")), desk.client.api_key)
-    if fault.get("code") in PICTURE_CODES:
-        desk.replies.write("refusal", **about, reason=said)
+    if fault.get("code") in CONTENT_CODES:
+        desk.replies.write("refusal", **own, reason=said)
     else:
-        log.warning("picture %s: not answered in this batch (%s)", images[key], said)
+        log.warning("%s %s: not answered in this batch (%s)", desk.asker.subject, about[key], said)
 
 
-def _pack(questions: Sequence[Question], desk: Desk) -> _Parcel:
+def _pack(calls: Sequence[Call[object]], desk: Desk) -> _Parcel:
     """The first questions, as many as limits and budget allow; VitpeelError if the budget allows none."""
     lines: list[bytes] = []
     most, size = 0.0, 0
-    for question in questions:
-        cost = estimate(question, desk.asked, desk.prices, BATCH_DISCOUNT).most
+    for call in calls:
+        cost = estimate(call, desk.prices, BATCH_DISCOUNT).most
         if desk.budget.spent + most + cost > desk.budget.cap:
             if not lines:
-                raise VitpeelError(cap_reached(desk.budget, cost))
+                raise VitpeelError(cap_reached(desk, cost))
             break
-        body = {**question.body(desk.asked), "response_format": RESPONSE_FORMAT}
-        call = {"custom_id": question.key, "method": "POST", "url": _ENDPOINT, "body": body}
-        line = json.dumps(call).encode() + b"\n"
+        body = {**call.body(), "response_format": response_format(call.form)}
+        request = {"custom_id": call.key, "method": "POST", "url": _ENDPOINT, "body": body}
+        line = json.dumps(request).encode() + b"\n"
         if lines and (len(lines) == _MOST_CALLS or size + len(line) > _MOST_BYTES):
             break
         lines.append(line)
         most, size = most + cost, size + len(line)
-    return _Parcel(tuple(questions[: len(lines)]), b"".join(lines), most)
+    return _Parcel(tuple(calls[: len(lines)]), b"".join(lines), most)
 
 
 def _free(reason: str) -> None:

@@ -6,12 +6,11 @@ import math
 import threading
 from dataclasses import dataclass
 
-from vitpeel.judge.questions import Asked, Detail, Question, sent_size
+from vitpeel.judge.calls import Call, Detail
 from vitpeel.judge.reading import usage
 
 _CHARACTERS_A_TOKEN = 3.0  # English has about 4: the estimate errs on the high side
 _FORM_TOKENS = 300  # the answer's JSON schema and the frame around the messages
-_USUAL_ENTRY_TOKENS = 32  # of the answer, a layer
 # Models of the gpt-4o family charge for tiles, later ones for patches, with a factor of up to this.
 _BASE_TOKENS, _TILE, _TILE_TOKENS = 85, 512, 170
 _PATCH, _PATCH_TOKENS = 32, 1.62
@@ -38,13 +37,14 @@ class Estimate:
     most: float
 
 
-def estimate(question: Question, asked: Asked, prices: Prices, discount: float = 1.0) -> Estimate:
+def estimate(call: Call[object], prices: Prices, discount: float = 1.0) -> Estimate:
     """Estimate one call. discount: factor on the price (`BATCH_DISCOUNT`)."""
-    text = len(question.text) / _CHARACTERS_A_TOKEN + _FORM_TOKENS
-    tokens = text + picture_tokens(*sent_size(question.picture, asked.detail), asked.detail)
-    usual = _USUAL_ENTRY_TOKENS * len(question.layers)
+    tokens = len(call.text) / _CHARACTERS_A_TOKEN + _FORM_TOKENS
+    shown = call.picture
+    if shown is not None:
+        tokens += picture_tokens(shown.width, shown.height, shown.detail)
     return Estimate(
-        discount * prices.usd(tokens, usual), discount * prices.usd(tokens, question.answer_tokens)
+        discount * prices.usd(tokens, call.usual_tokens), discount * prices.usd(tokens, call.answer_tokens)
     )
 
 

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 import openai
 
 from vitpeel.errors import VitpeelError
+from vitpeel.judge.calls import Asker
 
 VARIABLE = "OPENAI_API_KEY"
 _KEY_LIKE = re.compile(r"\b(sk|sess|key)-[\w*\-.…]{4,}|\*{4,}\w*")
 _SHOWN = 200  # characters of the API's own wording
 # The request never left, so nothing can have been charged.
 _UNSENT = {"ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol", "InvalidURL"}
-# Codes of a 400 that is about this one picture.
-PICTURE_CODES = {
+# Codes of a 400 that is about what this one call holds.
+CONTENT_CODES = {
     "content_filter",
     "content_policy_violation",
     "image_content_policy_violation",
@@ -35,17 +36,17 @@ class Fault:
     perhaps_charged: bool = False
 
 
-class PictureRefused(VitpeelError):
-    """The API will not look at this picture; the others go on."""
+class ContentRefused(VitpeelError):
+    """The API will not look at what this call holds; the others go on."""
 
 
-def check_key(key: str | None, waiting: int, path: object) -> str:
+def check_key(key: str | None, waiting: int, path: object, asker: Asker) -> str:
     """The key, or VitpeelError if there is none or it cannot be one. waiting: questions that need it."""
     key = (key or "").strip()
     if not key:
         raise VitpeelError(
-            f"{VARIABLE} is not set, and {waiting} questions to the judge are not answered in {path}. "
-            f"`export {VARIABLE}=...`, or set judge.kind to rubric."
+            f"{VARIABLE} is not set, and {waiting} questions to the {asker.name} are not answered in {path}. "
+            f"`export {VARIABLE}=...`, or {asker.instead}."
         )
     # An HTTP client would put a key with a line break into its error message.
     if not re.fullmatch(r"[!-~]+", key):
@@ -67,13 +68,14 @@ def passing(error: openai.APIError) -> bool:
     }
 
 
-def about_the_picture(error: openai.BadRequestError) -> bool:
-    """Whether the API refuses one picture, not the way we ask."""
-    return error.code in PICTURE_CODES
+def about_the_content(error: openai.BadRequestError) -> bool:
+    """Whether the API refuses what one call holds, not the way we ask."""
+    return error.code in CONTENT_CODES
 
 
-def explain(error: openai.APIError, key: str) -> Fault:
+def explain(error: openai.APIError, key: str, asker: Asker) -> Fault:
     """A fault of the API for the user."""
+    section = asker.section
     if isinstance(error, openai.APIConnectionError):
         cause = type(error.__cause__).__name__
         sent = cause not in _UNSENT
@@ -81,10 +83,10 @@ def explain(error: openai.APIError, key: str) -> Fault:
             "no answer in time" if isinstance(error, openai.APITimeoutError) else f"connection lost ({cause})"
         )
         host = error.request.url.host
-        return Fault(reason, f"{host}: {reason}. Check the network and judge.openai.timeout.", sent)
+        return Fault(reason, f"{host}: {reason}. Check the network and {section}.timeout.", sent)
     if not isinstance(error, openai.APIStatusError):
         reason = without_key(error.message, key)
-        return Fault(reason, f"The judge's API: {reason}.")
+        return Fault(reason, f"The {asker.name}'s API: {reason}.")
     code = error.status_code
     said = without_key(error.message, key)
     if code == 401:
@@ -93,7 +95,7 @@ def explain(error: openai.APIError, key: str) -> Fault:
     if code == 403:
         return Fault("not allowed (403)", f"{VARIABLE} may not use this model or endpoint (403): {said}")
     if code == 404:
-        return Fault("not found (404)", f"judge.openai.model: unknown to the API, or not yours (404): {said}")
+        return Fault("not found (404)", f"{section}.model: unknown to the API, or not yours (404): {said}")
     if code == 429 and not passing(error):
         line = (
             "The account behind OPENAI_API_KEY has no credit left (429). Top it up and run `snakemake` again."
@@ -101,11 +103,11 @@ def explain(error: openai.APIError, key: str) -> Fault:
         return Fault("no credit left (429)", line)
     if code == 429:
         return Fault(
-            "too fast for the account's rate limit (429)", f"Lower judge.openai.concurrency (429): {said}"
+            "too fast for the account's rate limit (429)", f"Lower {section}.concurrency (429): {said}"
         )
     if code >= 500:
         return Fault(f"the API failed ({code})", f"The API fails ({code}); run `snakemake` again later.")
-    return Fault(f"refused ({code})", f"The API refuses the judge's question ({code}): {said}")
+    return Fault(f"refused ({code})", f"The API refuses the {asker.name}'s question ({code}): {said}")
 
 
 def without_key(text: str, key: str) -> str:

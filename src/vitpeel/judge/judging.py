@@ -13,7 +13,7 @@ import pandas as pd
 from vitpeel.datasets.pictures import Picture
 from vitpeel.errors import ProvenanceError
 from vitpeel.judge import openai_judge, rubric
-from vitpeel.judge.openai_judge import Terms
+from vitpeel.judge.asking import Terms
 from vitpeel.judge.questions import Asked
 from vitpeel.provenance import Provenance
 

@@ -9,20 +9,22 @@ from dataclasses import dataclass
 import openai
 
 from vitpeel.errors import VitpeelError
+from vitpeel.judge.calls import Asker, Call
 from vitpeel.judge.costs import Budget, Prices, charged, estimate
-from vitpeel.judge.faults import PictureRefused, about_the_picture, without_key
+from vitpeel.judge.faults import ContentRefused, about_the_content, without_key
 from vitpeel.judge.pacing import Pace, Stopped
-from vitpeel.judge.questions import Answer, Asked, Question
 from vitpeel.judge.replies import Replies
 from vitpeel.logs import progress
 
 
 @dataclass(frozen=True)
 class Desk:
-    """All that one asking shares. attempts: how often a question with unusable replies is asked in all."""
+    """All that one asking shares. model: that every call asks; attempts: how often a question with unusable
+    replies is asked in all."""
 
     client: openai.OpenAI
-    asked: Asked
+    asker: Asker
+    model: str
     prices: Prices
     budget: Budget
     pace: Pace
@@ -30,15 +32,15 @@ class Desk:
     attempts: int
 
 
-def ask(questions: Sequence[Question], desk: Desk, concurrency: int) -> None:
+def ask(calls: Sequence[Call[object]], desk: Desk, concurrency: int) -> None:
     """Ask every question until the replies hold an outcome for it.
 
     Raises VitpeelError where that cannot go on; calls under way are awaited and stored first.
     """
-    with ThreadPoolExecutor(concurrency, thread_name_prefix="judge") as pool:
-        pending: list[Future[None]] = [pool.submit(_settle, question, desk) for question in questions]
+    with ThreadPoolExecutor(concurrency, thread_name_prefix=desk.asker.name) as pool:
+        pending: list[Future[None]] = [pool.submit(_settle, call, desk) for call in calls]
         try:
-            for done in progress(as_completed(pending), len(pending), "judge's answers"):
+            for done in progress(as_completed(pending), len(pending), f"{desk.asker.name}'s answers"):
                 done.result()
         except BaseException:
             # Whatever ends it, Ctrl-C too: nothing new is sent, and what is paid for is awaited and stored.
@@ -48,10 +50,10 @@ def ask(questions: Sequence[Question], desk: Desk, concurrency: int) -> None:
             raise
 
 
-def _settle(question: Question, desk: Desk) -> None:
+def _settle(call: Call[object], desk: Desk) -> None:
     try:
-        while desk.replies.outcome(question.key, question.layers, desk.attempts) is None:
-            _ask_once(question, desk)
+        while desk.replies.outcome(call, desk.attempts) is None:
+            _ask_once(call, desk)
     except Stopped:
         return
     except BaseException:
@@ -60,44 +62,46 @@ def _settle(question: Question, desk: Desk) -> None:
         raise
 
 
-def _ask_once(question: Question, desk: Desk) -> None:
-    most = estimate(question, desk.asked, desk.prices).most
+def _ask_once(call: Call[object], desk: Desk) -> None:
+    most = estimate(call, desk.prices).most
     if not desk.budget.take(most, desk.pace.stop):
         if desk.pace.stop.is_set():
             raise Stopped
-        raise VitpeelError(cap_reached(desk.budget, most))
+        raise VitpeelError(cap_reached(desk, most))
     cost = 0.0
     try:
-        cost = _send(question, desk, most)
+        cost = _send(call, desk, most)
     finally:
         desk.budget.settle(most, cost)
 
 
-def _send(question: Question, desk: Desk, most: float) -> float:
+def _send(call: Call[object], desk: Desk, most: float) -> float:
     """Send one call, store what comes, return its cost."""
-    arguments = question.body(desk.asked)
+    arguments = call.body()
 
-    def call() -> str:
+    def send() -> str:
         # Raw: the client would raise on a reply off the form, and what was paid for would be gone.
         ask_raw = desk.client.chat.completions.with_raw_response.parse
         try:
-            return ask_raw(**arguments, response_format=Answer).text
+            return ask_raw(**arguments, response_format=call.form).text
         except openai.BadRequestError as error:
-            if about_the_picture(error):
-                raise PictureRefused(without_key(error.message, desk.client.api_key)) from None
+            if about_the_content(error):
+                raise ContentRefused(without_key(error.message, desk.client.api_key)) from None
             raise
+
+    own = {desk.asker.field: call.about}
 
     def lost(reason: str) -> None:
         # Nobody knows whether it was charged: the cap must hold even if it was.
-        desk.replies.write("lost", most, key=question.key, image_id=question.image_id, reason=reason)
+        desk.replies.write("lost", most, key=call.key, **own, reason=reason)
         desk.budget.settle(0.0, most)
         if desk.budget.exhausted:
-            raise VitpeelError(cap_reached(desk.budget, most))
+            raise VitpeelError(cap_reached(desk, most))
 
-    about = {"key": question.key, "model": desk.asked.model, "image_id": question.image_id}
+    about = {"key": call.key, "model": desk.model, **own}
     try:
-        body = desk.pace.send(call, lost, f"picture {question.image_id}")
-    except PictureRefused as refusal:
+        body = desk.pace.send(send, lost, f"{desk.asker.subject} {call.about}")
+    except ContentRefused as refusal:
         desk.replies.write("refusal", 0.0, **about, reason=str(refusal))
         return 0.0
     cost = charged(body, desk.prices, most)
@@ -105,9 +109,9 @@ def _send(question: Question, desk: Desk, most: float) -> float:
     return cost
 
 
-def cap_reached(budget: Budget, needed: float) -> str:
+def cap_reached(desk: Desk, needed: float) -> str:
     """The line for a call that the cap does not allow."""
     return (
-        f"judge.openai.cap: {budget.spent:.2f} of {budget.cap:.2f} USD are spent and the next call may cost "
-        f"{needed:.3f}. Raise the cap and run `snakemake` again"
+        f"{desk.asker.section}.cap: {desk.budget.spent:.2f} of {desk.budget.cap:.2f} USD are spent and the "
+        f"next call may cost {needed:.3f}. Raise the cap and run `snakemake` again"
     )

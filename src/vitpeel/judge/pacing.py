@@ -14,6 +14,7 @@ from typing import TypeVar
 import openai
 
 from vitpeel.errors import VitpeelError
+from vitpeel.judge.calls import Asker
 from vitpeel.judge.faults import explain, passing
 
 log = logging.getLogger(__name__)
@@ -33,10 +34,11 @@ class Pace:
     key: kept out of every message.
     """
 
-    def __init__(self, retries: int, key: str, first: float = 1.0) -> None:
+    def __init__(self, retries: int, key: str, asker: Asker, first: float = 1.0) -> None:
         self.stop = threading.Event()
         self._retries = retries
         self._key = key
+        self._asker = asker
         self._first = first
         self._not_before = 0.0
         self._lock = threading.Lock()
@@ -53,7 +55,7 @@ class Pace:
             try:
                 return call()
             except openai.APIError as error:
-                fault = explain(error, self._key)
+                fault = explain(error, self._key, self._asker)
                 if fault.perhaps_charged:
                     lost(fault.reason)
                 if not passing(error):

@@ -19,15 +19,16 @@ from pydantic import BaseModel, ConfigDict
 
 from vitpeel.datasets.pictures import open_rgb
 from vitpeel.errors import InputError, VitpeelError
+from vitpeel.judge.calls import Detail, OffForm, Reasoning, SentPicture, chat, response_format
 from vitpeel.judge.criteria import Series, Verdict
 from vitpeel.provenance import canonical
 
-Detail = Literal["low", "high"]
 TEMPLATE = "prompt.md"
 # The API scales a picture down to these sides (pixels) before it looks, so nothing larger is sent.
 _LONGEST = {"low": 512, "high": 2048}
 _SHORTER = {"low": 512, "high": 768}
 _LAYER_TOKENS = 64  # one entry of the answer, generously: 30 tokens as compact JSON
+_USUAL_LAYER_TOKENS = 32
 
 
 class Answer(BaseModel):
@@ -38,10 +39,7 @@ class Answer(BaseModel):
     layers: list[Verdict]
 
 
-RESPONSE_FORMAT = {
-    "type": "json_schema",
-    "json_schema": {"name": "Answer", "strict": True, "schema": Answer.model_json_schema()},
-}
+RESPONSE_FORMAT = response_format(Answer)
 
 
 @dataclass(frozen=True)
@@ -56,36 +54,59 @@ class Asked:
     model: str
     calls: Literal["image", "layer"] = "image"
     detail: Detail = "high"
-    reasoning: Literal["none"] | None = None
+    reasoning: Reasoning = None
 
 
 @dataclass(frozen=True)
 class Question:
-    """One call. key: sha256 of model, prompt and content; layers: those that the answer must score."""
+    """One call (`calls.Call`). key: sha256 of model, prompt and content; path: of the picture; layers: those
+    that the answer must score."""
 
     key: str
     image_id: str
-    picture: Path
+    path: Path
     text: str
     layers: tuple[int, ...]
+    asked: Asked
+    form = Answer
+
+    @property
+    def about(self) -> str:
+        """The picture's id."""
+        return self.image_id
+
+    @property
+    def picture(self) -> SentPicture:
+        """The picture as it is sent."""
+        return _sent(self.path, self.asked.detail)
+
+    @property
+    def usual_tokens(self) -> int:
+        """Tokens that an answer usually takes."""
+        return _USUAL_LAYER_TOKENS * len(self.layers)
 
     @property
     def answer_tokens(self) -> int:
         """The most tokens that the answer may take."""
         return 128 + _LAYER_TOKENS * len(self.layers)
 
-    def body(self, asked: Asked) -> dict[str, Any]:
+    def body(self) -> dict[str, Any]:
         """Arguments of `chat.completions.parse`, without the response format."""
-        picture = {"url": _data_uri(self.picture, asked.detail), "detail": asked.detail}
-        content = [{"type": "text", "text": self.text}, {"type": "image_url", "image_url": picture}]
-        effort = {"reasoning_effort": asked.reasoning} if asked.reasoning else {}
-        return {
-            "model": asked.model,
-            "temperature": 0,
-            **effort,
-            "max_completion_tokens": self.answer_tokens,
-            "messages": [{"role": "user", "content": content}],
-        }
+        detail = self.asked.detail
+        picture = {"url": _data_uri(self.path, detail), "detail": detail}
+        content: list[dict[str, object]] = [
+            {"type": "text", "text": self.text},
+            {"type": "image_url", "image_url": picture},
+        ]
+        return chat(self.asked.model, self.asked.reasoning, self.answer_tokens, content)
+
+    def answer(self, text: str) -> tuple[Verdict, ...]:
+        """A verdict for every layer asked for, in that order. Raises ValidationError, OffForm."""
+        verdicts = tuple(Answer.model_validate_json(text).layers)
+        found = tuple(verdict.layer for verdict in verdicts)
+        if found != self.layers:
+            raise OffForm(f"it scores layers {_listed(found)} where {_listed(self.layers)} were asked for")
+        return verdicts
 
 
 @cache
@@ -131,7 +152,11 @@ def _question(own: Series, asked: Asked, path: Path, shown: slice, scored: tuple
         "answer": RESPONSE_FORMAT,
     }
     key = hashlib.sha256(canonical(parts).encode()).hexdigest()
-    return Question(key, own.image_id, path, text, scored)
+    return Question(key, own.image_id, path, text, scored, asked)
+
+
+def _listed(layers: tuple[int, ...]) -> str:
+    return ", ".join(map(str, layers)) or "none"
 
 
 @cache
@@ -141,6 +166,11 @@ def _digest(path: Path) -> str:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
         raise InputError(f"{path}: the picture cannot be read ({error.strerror}). Put it back.") from error
+
+
+@cache
+def _sent(path: Path, detail: Detail) -> SentPicture:
+    return SentPicture(*_sent_size(*open_rgb(path).size, detail), detail)
 
 
 def _data_uri(path: Path, detail: Detail) -> str:
@@ -156,9 +186,3 @@ def _sent_size(width: int, height: int, detail: Detail) -> tuple[int, int]:
     longest, shorter = _LONGEST[detail] / max(width, height), _SHORTER[detail] / min(width, height)
     scale = min(longest, shorter, 1.0)
     return max(round(width * scale), 1), max(round(height * scale), 1)
-
-
-@cache
-def sent_size(path: Path, detail: Detail) -> tuple[int, int]:
-    """Width and height, in pixels, of a picture as it is sent."""
-    return _sent_size(*open_rgb(path).size, detail)

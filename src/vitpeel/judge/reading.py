@@ -1,13 +1,13 @@
-"""From the raw text of an API reply to verdicts, or to why there are none. Live, batch and recorded alike."""
+"""From the raw text of an API reply to an answer, or to why there is none. Live, batch and recorded alike."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Generic
 
 from pydantic import BaseModel, Field, ValidationError
 
-from vitpeel.judge.criteria import Verdict
-from vitpeel.judge.questions import Answer
+from vitpeel.judge.calls import Call, OffForm, T
 
 _SHOWN = 120  # characters of a reply that a message quotes
 
@@ -36,32 +36,32 @@ class _Completion(BaseModel):
 
 
 @dataclass(frozen=True)
-class Scored:
-    """A valid answer, a verdict for every layer asked for, in that order. model: as the API names it."""
+class Answered(Generic[T]):
+    """A valid answer. model: as the API names it."""
 
-    verdicts: tuple[Verdict, ...]
+    value: T
     model: str
 
 
 @dataclass(frozen=True)
 class Refused:
-    """The model, or the API's content filter, declined to judge this picture. Asking again is no use."""
+    """The model, or the API's content filter, declined to answer. Asking again is no use."""
 
     reason: str
 
 
 @dataclass(frozen=True)
 class Unusable:
-    """A reply that breaks the form: cut off, off the scale, a layer missing. Another may do better."""
+    """A reply that breaks the form: cut off, off the scale, something missing. Another may do better."""
 
     reason: str
 
 
-Outcome = Scored | Refused | Unusable
+Outcome = Answered[T] | Refused | Unusable
 
 
-def read(body: str, layers: tuple[int, ...]) -> Outcome:
-    """What the body of a chat completion says about the layers asked for."""
+def read(body: str, call: Call[T]) -> Outcome[T]:
+    """What the body of a chat completion answers to a call."""
     try:
         completion = _Completion.model_validate_json(body)
     except ValidationError as error:
@@ -73,13 +73,18 @@ def read(body: str, layers: tuple[int, ...]) -> Outcome:
         return Refused("stopped by the API's content filter")
     text = choice.message.content or ""
     try:
-        answer = Answer.model_validate_json(text)
+        return Answered(call.answer(text), completion.model)
     except ValidationError as error:
         return Unusable(f"{_first(error)}: {_excerpt(text)}")
-    found = tuple(verdict.layer for verdict in answer.layers)
-    if found != layers:
-        return Unusable(f"it scores layers {_listed(found)} where {_listed(layers)} were asked for")
-    return Scored(tuple(answer.layers), completion.model)
+    except OffForm as fault:
+        return Unusable(str(fault))
+
+
+def why(failed: Outcome[object] | None, attempts: int) -> str:
+    """Why there is no answer after so many attempts, in a few words."""
+    if isinstance(failed, Refused):
+        return f"refused ({failed.reason})"
+    return f"unusable {attempts} times ({failed.reason if isinstance(failed, Unusable) else 'not asked'})"
 
 
 def usage(body: str) -> Usage | None:
@@ -98,7 +103,3 @@ def _first(error: ValidationError) -> str:
 
 def _excerpt(text: str) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
-
-
-def _listed(layers: tuple[int, ...]) -> str:
-    return ", ".join(map(str, layers)) or "none"

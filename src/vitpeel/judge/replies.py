@@ -2,7 +2,7 @@
 
 A line is a `reply` (the raw body), a `refusal` of the API, a call that was `lost` (sent, perhaps charged,
 never answered), a `batch` that was submitted, or a batch that is `collected`. Its `usd` are what the line
-cost. The file holds neither keys nor pictures; with it the scores can be made again without an account.
+cost. The file holds neither keys nor pictures; with it the results can be made again without an account.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from vitpeel.errors import InputError, VitpeelError
-from vitpeel.judge.reading import Outcome, Refused, Scored, Unusable, read
+from vitpeel.judge.calls import Call, T
+from vitpeel.judge.reading import Answered, Outcome, Refused, Unusable, read
 
 log = logging.getLogger(__name__)
 
@@ -30,9 +31,13 @@ class Replies:
     Other processes may write into the file meanwhile; what they write is seen by the next run.
     """
 
-    def __init__(self, path: Path) -> None:
-        """A file that is not there yet is empty. Raises InputError for one that cannot be read."""
+    def __init__(self, path: Path, asker: str = "judge") -> None:
+        """A file that is not there yet is empty. Raises InputError for one that cannot be read.
+
+        asker: whose replies they are, for messages.
+        """
         self.path = Path(path)
+        self._asker = asker
         self._lock = threading.Lock()
         self._entries: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
         self._batches: dict[str, dict[str, Any]] = {}
@@ -41,11 +46,11 @@ class Replies:
         for number, line in enumerate(self._lines(), start=1):
             self._remember_line(number, line)
 
-    def outcome(self, key: str, layers: tuple[int, ...], attempts: int) -> Outcome | None:
+    def outcome(self, call: Call[T], attempts: int) -> Outcome[T] | None:
         """What became of a question; None if it is to be asked (again, while replies are unusable)."""
-        outcomes = [self._read(entry, layers) for entry in self._entries.get(key, ())]
+        outcomes = [self._read(entry, call) for entry in self._entries.get(call.key, ())]
         for outcome in outcomes:
-            if isinstance(outcome, Scored):
+            if isinstance(outcome, Answered):
                 return outcome
         refused = [outcome for outcome in outcomes if isinstance(outcome, Refused)]
         if refused or len(outcomes) >= attempts:
@@ -66,7 +71,7 @@ class Replies:
         return name in self._batches
 
     def batch_calls(self, name: str) -> dict[str, str]:
-        """The questions of a submitted batch: key -> image_id."""
+        """The questions of a submitted batch: key -> what it is about."""
         return dict(self._batches[name]["calls"])
 
     def write(self, kind: str, usd: float = 0.0, **values: Any) -> None:
@@ -78,8 +83,8 @@ class Replies:
                 self._append(line)
             except OSError as error:
                 raise VitpeelError(
-                    f"{self.path}: a reply of the judge cannot be stored ({error.strerror}), so no more are "
-                    "asked for. Make room for it, or make it writable, and run `snakemake` again."
+                    f"{self.path}: a reply of the {self._asker} cannot be stored ({error.strerror}), so no "
+                    "more are asked for. Make room for it, or make it writable, and run `snakemake` again."
                 ) from error
             self._remember(entry)
 
@@ -91,8 +96,8 @@ class Replies:
                 pass
         except OSError as error:
             raise VitpeelError(
-                f"{self.path}: the judge's replies could not be stored there ({error.strerror}), so nothing "
-                "was asked. Make it writable and run `snakemake` again."
+                f"{self.path}: the {self._asker}'s replies could not be stored there ({error.strerror}), so "
+                "nothing was asked. Make it writable and run `snakemake` again."
             ) from error
 
     def _append(self, line: bytes) -> None:
@@ -121,7 +126,8 @@ class Replies:
             return []
         except OSError as error:
             raise InputError(
-                f"{self.path}: the judge's replies cannot be read ({error.strerror}). Make the file readable."
+                f"{self.path}: the {self._asker}'s replies cannot be read ({error.strerror}). Make the file "
+                "readable."
             ) from error
 
     def _remember_line(self, number: int, line: str) -> None:
@@ -145,8 +151,8 @@ class Replies:
         self.spent += usd
 
     @staticmethod
-    def _read(entry: Mapping[str, Any], layers: tuple[int, ...]) -> Outcome:
+    def _read(entry: Mapping[str, Any], call: Call[T]) -> Outcome[T]:
         if entry["kind"] == "refusal":
             return Refused(str(entry["reason"]))
         body = entry.get("body")
-        return read(body, layers) if isinstance(body, str) else Unusable("its stored reply has no body")
+        return read(body, call) if isinstance(body, str) else Unusable("its stored reply has no body")

@@ -273,7 +273,7 @@ def test_the_cap_stops_cleanly_and_a_higher_one_goes_on(judge: Judge) -> None:
 def test_the_cap_holds_with_calls_side_by_side(judge: Judge) -> None:
     only(judge, "p0", "p1").api.pause = 0.1
     (asked,) = questions(series(judge.captions)[0], judge.asked, judge.pictures)
-    cost = estimate(asked, judge.asked, Prices(2.5, 10.0))
+    cost = estimate(asked, Prices(2.5, 10.0))
     assert cost.most > 0.0035 > cost.expected  # what the server charges
     judge.score(cap=0.0035 + 1.01 * cost.most, concurrency=2)  # both fit, one after the other only
     assert judge.api.most_under_way == 1 and len(judge.api.bodies) == 2
