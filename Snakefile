@@ -35,6 +35,7 @@ include: "rules/upper.smk"  # section 4.3: the semantic sculptors, Figure 3
 include: "rules/judge.smk"  # section 4.4: the concept weavers, Figures 4 and 5, appendix C
 include: "rules/heads.smk"  # section 4.4: single heads, Figure 6, appendix D
 include: "rules/pruning.smk"  # section 4.4: Algorithm 1, Table 1
+include: "rules/clip.smk"  # CLIP-InterpreT: labels of heads, entanglement and association, five analyses
 include: "rules/parity.smk"  # vitpeel beside LAVIS, the reference
 include: "rules/demo.smk"  # how the embedded captioner was trained
 include: "rules/targets.smk"  # one named target a figure

@@ -33,13 +33,6 @@ READING = settings.model.model_dump(
 # Files of the checkpoint and of BERTScore's model that jobs depend on: for what the manifest brings, its receipt.
 CHECKPOINT = settings.files_of(settings.model.checkpoint)
 BERTSCORE_MODEL = settings.files_of(Path(settings.scores.bertscore.model))
-# The line at the foot of every figure.
-SOURCE = {
-    "run": settings.run,
-    "checkpoint": settings.model.checkpoint.as_posix(),
-    "embedded": settings.model.checkpoint.resolve().is_relative_to(Path(workflow.basedir, "resources/demo")),
-}
-
 INDEXES = [f"{RESULTS}/datasets/{name}/pictures.parquet" for name in settings.datasets]
 SUMMARY = f"{RESULTS}/tables/{settings.main}/summary.parquet"
 
@@ -63,6 +56,19 @@ wildcard_constraints:
     shard=r"\d+-of-\d+",
     subset=r"[a-z-]+",
     experiment=r"[a-z]+",
+
+
+def source_of(*checkpoints: Path) -> dict:
+    """What the line at the foot of a figure says."""
+    demo = Path(workflow.basedir, "resources/demo")
+    return {
+        "run": settings.run,
+        "checkpoint": ", ".join(checkpoint.as_posix() for checkpoint in checkpoints),
+        "embedded": all(checkpoint.resolve().is_relative_to(demo) for checkpoint in checkpoints),
+    }
+
+
+SOURCE = source_of(settings.model.checkpoint)
 
 
 def pictures_of(dataset: str) -> str:

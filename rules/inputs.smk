@@ -52,3 +52,28 @@ def not_for_the_rubric() -> str | None:
         f"The offline rubric needs references in the demo's words, and datasets.{settings.main}.captions "
         f"{found}. Set judge.kind to openai for pictures of your own."
     )
+
+
+def clip_files(wildcards) -> list[str]:
+    """Files of a CLIP model's checkpoint, or the receipt of its download."""
+    return settings.files_of(settings.clip.models[wildcards.clip])
+
+
+def clip_model(wildcards) -> dict[str, str]:
+    """Which CLIP model a job loads, and how."""
+    loaded = settings.clip.model_dump(mode="json", include={"dtype", "device"})
+    return {
+        "name": wildcards.clip,
+        "checkpoint": settings.clip.models[wildcards.clip].as_posix(),
+        **loaded,
+    }
+
+
+def clip_source(wildcards) -> dict:
+    """The line at the foot of a figure of one CLIP model."""
+    return source_of(settings.clip.models[wildcards.clip])
+
+
+def clip_sources(wildcards) -> dict:
+    """The line at the foot of a figure of all CLIP models."""
+    return source_of(*settings.clip.models.values())

@@ -31,6 +31,8 @@ TARGETS = {
     "outliers",
     "perspectives",
     *(f"appendix_{letter}" for letter in "abcd"),
+    "clip_tables",
+    "clip_figures",
 }
 PICTURES = "abcdefg"
 OTHERS = "uvwxy"

@@ -21,13 +21,21 @@ Mapping = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with all the files that the shipped configuration names, none of them large."""
     root = tmp_path_factory.mktemp("project")
+    lay_out(root)
+    return root
+
+
+def lay_out(root: Path) -> None:
+    """Put all the files into `root` that the shipped configuration names, none of them large."""
     for dataset in SHIPPED["datasets"].values():
         (root / dataset["path"]).mkdir(parents=True)
         (root / dataset["captions"]).write_text("image_id,caption\n")
     figures = SHIPPED["figures"].values()
     shown = {image for f in figures for image in (f if isinstance(f, list) else f.get("images", ()))}
+    clip = SHIPPED["clip"]
+    asked = [query for queries in clip["analyses"].values() if isinstance(queries, list) for query in queries]
+    shown |= {image for query in asked for image in query.get("pictures", [query.get("picture")]) if image}
     for image in shown:
         Image.new("RGB", (9, 9)).save(root / SHIPPED["datasets"]["whoops"]["path"] / f"{image}.jpg")
     checkpoint = root / SHIPPED["model"]["checkpoint"]
@@ -36,7 +44,14 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         json.dumps({"vision_config": {"num_hidden_layers": 39, "num_attention_heads": 8}})
     )
     (checkpoint / "model.safetensors").touch()
-    return root
+    for folder in clip["models"].values():
+        (root / folder).mkdir()
+        vision = {"layers": 12, "width": 128, "head_width": 16}
+        (root / folder / "open_clip_config.json").write_text(
+            json.dumps({"model_cfg": {"vision_cfg": vision}})
+        )
+        (root / folder / "open_clip_model.safetensors").touch()
+    (root / clip["descriptions"]).write_text("a dog\n")
 
 
 def changed(path: str, value: Any) -> Mapping:
@@ -65,6 +80,8 @@ def test_the_shipped_configuration_is_complete(root: Path) -> None:
         inner = [(n, getattr(model, n)) for n in model.model_fields_set]
         nested = [(n, v) for n, v in inner if isinstance(v, BaseModel)]
         nested += [(f"{n}.{k}", v) for n, d in inner if isinstance(d, dict) for k, v in d.items()]
+        nested += [(f"{n}[{k}]", v) for n, d in inner if isinstance(d, tuple) for k, v in enumerate(d)]
+        nested = [(n, v) for n, v in nested if isinstance(v, BaseModel)]
         return [f"{at}{name}" for name in names] + [x for n, v in nested for x in unwritten(v, f"{at}{n}.")]
 
     assert unwritten(load(SHIPPED, root)) == []

@@ -57,11 +57,27 @@ def test_the_paper_s_configuration_is_complete() -> None:
     demo = yaml.safe_load((Path(__file__).parents[2] / "config/config.yaml").read_text())
 
     def keys(mapping: Any, at: str = "") -> set[str]:
-        if not isinstance(mapping, dict):
+        if not isinstance(mapping, dict) or at in (".datasets", ".clip.models"):  # names of one's own
             return {at}
         return {key for name, value in mapping.items() for key in keys(value, f"{at}.{name}")}
 
     assert keys(PAPER) == keys(demo)
+
+
+def test_the_six_models_and_the_texts_of_the_second_study_come_from_the_manifest(tmp_path: Path) -> None:
+    settings = paper(tmp_path)
+    assert settings.clip is not None and len(settings.clip.models) == 6
+    for name, folder in settings.clip.models.items():
+        assert settings.files_of(folder) == [f".cache/checkpoints/{name}.json"]
+    file = Path(".cache/texts/textspan-descriptions/image_descriptions_general.txt")
+    assert settings.clip.descriptions == file
+    assert settings.files_of(file) == [".cache/texts/textspan-descriptions.json"]
+
+
+def test_the_configuration_of_table_1_is_valid_and_leaves_the_second_study_out(tmp_path: Path) -> None:
+    mapping = yaml.safe_load((Path(__file__).parents[2] / "config/blip2-xxl.yaml").read_text())
+    settings = load(mapping, tmp_path, "config/blip2-xxl.yaml")
+    assert settings.model.kind == "blip2" and settings.clip is None
 
 
 @pytest.mark.parametrize(

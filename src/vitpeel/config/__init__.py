@@ -15,6 +15,7 @@ from pydantic import AfterValidator, Field, ValidationError
 
 from vitpeel import manifest
 from vitpeel.config import checks
+from vitpeel.config.clip import ClipSettings
 from vitpeel.config.experiments import (
     HeadSettings,
     JudgeSettings,
@@ -67,6 +68,7 @@ class Settings(Section):
     heads: HeadSettings = Field(description="Section 4.4: single heads, and heads by mask.")
     pruning: PruningSettings = Field(description="Section 4.4: Algorithm 1 and Table 1.")
     figures: FigureSettings = Field(description="What the figures show.")
+    clip: ClipSettings | None = Field(description="The second study, CLIP-InterpreT; null: left out.")
 
     def picture_folder(self, dataset: str) -> Path:
         """Where the pictures of a dataset are: the user's directory, or where the hub's are unpacked."""
@@ -85,10 +87,12 @@ class Settings(Section):
         return self.picture_folder(dataset).with_name(f"{chosen.captions}.csv")
 
     def files_of(self, model: Path) -> list[str]:
-        """What jobs depend on that read a model: its files, or its receipt where the manifest brings it."""
-        entry = manifest.cached(self.cache, model)
+        """What jobs depend on that read a model or a file: its files, or a download's receipt."""
+        entry = manifest.cached(self.cache, model) or manifest.cached(self.cache, model.parent)
         if entry is not None:
             return [manifest.receipt(self.cache, entry).as_posix()]
+        if model.is_file():
+            return [str(model)]
         return sorted(str(file) for file in model.rglob("*") if file.is_file())
 
     @property

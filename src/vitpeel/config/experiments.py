@@ -90,21 +90,17 @@ class LowerSettings(Section):
     )
 
 
-class OpenAISettings(Section):
+class AskingSettings(Section):
     """How OpenAI's API is asked. The key is read from the environment variable OPENAI_API_KEY."""
 
     model: NonEmpty = Field(
-        description="Dated name of a model that reads pictures and answers by a JSON schema, so that its "
-        "answers do not drift."
+        description="Dated name of a model that answers by a JSON schema, so that its answers do not drift; "
+        "the judge's must read pictures."
     )
     reasoning: Literal["none"] | None = Field(
         description="Sent as reasoning_effort. none: with it alone reasoning models allow temperature 0; "
         "null: not sent, for models that know no such thing."
     )
-    calls: Literal["image", "layer"] = Field(
-        description="image: one call a picture, all its layers; layer: a call a layer, beside the one before."
-    )
-    detail: Literal["high", "low"] = Field(description="At what size the API looks at the picture.")
     usd_per_million_input: float = Field(ge=0, description="The model's price, USD.")
     usd_per_million_output: float = Field(ge=0, description="The model's price, USD.")
     cap: float = Field(gt=0, description="USD that the replies' file may cost in all, over all runs.")
@@ -122,6 +118,15 @@ class OpenAISettings(Section):
     replies: Annotated[Path, AfterValidator(checks.outside_results)] = Field(
         description="File of raw replies, JSON lines; grows only. With it nobody needs a key: keep it."
     )
+
+
+class OpenAISettings(AskingSettings):
+    """How the judge asks OpenAI's API. The key is read from the environment variable OPENAI_API_KEY."""
+
+    calls: Literal["image", "layer"] = Field(
+        description="image: one call a picture, all its layers; layer: a call a layer, beside the one before."
+    )
+    detail: Literal["high", "low"] = Field(description="At what size the API looks at the picture.")
 
 
 class JudgeSettings(Section):

@@ -15,17 +15,24 @@ from vitpeel.config.keys import ANY_NAME, Key, keys
 def explain(error: ValidationError, model: type[BaseModel], raw: Mapping[str, Any]) -> list[str]:
     """One line for every key at fault, in the order of the configuration's keys."""
     known = {key.path: key for key in keys(model)}
-    lines: dict[tuple[str, ...], str] = {}
-    for fault in error.errors():
-        # Left out: positions in lists, pydantic's mark of a faulty key, its names for the members of a union.
-        path = tuple(p for p in fault["loc"] if isinstance(p, str) and p != "[key]" and "[" not in p)
-        path = _up_to_value(path, known)
-        lines.setdefault(path, _line(path, fault, known, raw))
+    lines: dict[tuple[str | int, ...], str] = {}
+    found = error.errors()
+    for fault in found:
+        # pydantic does not count faulty members of a list: it is then too short as well.
+        if fault["type"] == "too_short" and any(
+            len(other["loc"]) > len(fault["loc"]) and other["loc"][: len(fault["loc"])] == fault["loc"]
+            for other in found
+        ):
+            continue
+        # Left out: pydantic's mark of a faulty key, its names for the members of a union.
+        place = tuple(p for p in fault["loc"] if isinstance(p, int) or (p != "[key]" and "[" not in p))
+        place = _up_to_value(place, known)
+        lines.setdefault(place, _line(place, fault, known, raw))
     return list(lines.values())
 
 
-def _line(path: tuple[str, ...], fault: Any, known: Mapping[tuple[str, ...], Key], raw: Any) -> str:
-    kind, where = fault["type"], ".".join(path)
+def _line(place: tuple[str | int, ...], fault: Any, known: Mapping[tuple[str, ...], Key], raw: Any) -> str:
+    path, kind, where = _names(place), fault["type"], _dotted(place)
     own = _known_path(path, known)
     key = known.get(own)
     if kind == FAULT:
@@ -33,22 +40,33 @@ def _line(path: tuple[str, ...], fault: Any, known: Mapping[tuple[str, ...], Key
     if kind == "extra_forbidden":
         return f"{where}: unknown key. {_meant(path, known)}"
     section = key is None or key.section  # without a key of its own: a name behind datasets.<name>
-    if kind == "missing" and path == fault["loc"]:
+    if kind == "missing" and place == fault["loc"]:
         if key is None or section:
             return f"{where}: this section is missing. {_inside(own, known)}"
         return f"{where}: missing. Write {key.allowed}. {key.description}"
-    value = _shown(_value(raw, path))
+    value = _shown(_value(raw, place))
     if key is None or section:
         return f"{where}: {value} is not allowed; a section is needed. {_inside(own, known)}"
     hint = _quotes(fault["input"], kind)
     return f"{where}: {value} is not allowed; write {key.allowed}.{hint} {key.description}"
 
 
-def _up_to_value(path: tuple[str, ...], known: Mapping[tuple[str, ...], Key]) -> tuple[str, ...]:
-    """The path without what follows a key that holds a value: places inside it, members of its type."""
-    starts = [path[:length] for length in range(1, len(path) + 1)]
-    values = (start for start in starts if start in known and not known[start].section)
-    return next(values, path)
+def _up_to_value(place: tuple[str | int, ...], known: Mapping[tuple[str, ...], Key]) -> tuple[str | int, ...]:
+    """The place without what follows a key that holds a value: places inside it, members of its type."""
+    starts = [place[:length] for length in range(1, len(place) + 1)]
+    keys_at = ((start, known.get(_known_path(_names(start), known))) for start in starts)
+    values = (start for start, key in keys_at if key is not None and not key.section)
+    return next(values, place)
+
+
+def _names(place: tuple[str | int, ...]) -> tuple[str, ...]:
+    """The keys on the way, without positions in lists."""
+    return tuple(part for part in place if isinstance(part, str))
+
+
+def _dotted(place: tuple[str | int, ...]) -> str:
+    """As messages write it: figures.fig1.images, clip.analyses.texts[0].head."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).removeprefix(".")
 
 
 def _known_path(path: tuple[str, ...], known: Mapping[tuple[str, ...], Key]) -> tuple[str, ...]:
@@ -91,7 +109,7 @@ def _first(section: tuple[str, ...], known: Mapping[tuple[str, ...], Key]) -> st
     return ", ".join(other[-1] for other in known if other[:-1] == (*section, ANY_NAME))
 
 
-def _value(raw: Any, at: Sequence[str]) -> Any:
+def _value(raw: Any, at: Sequence[str | int]) -> Any:
     """The configured value at a location, as far down as it goes."""
     for part in at:
         try:

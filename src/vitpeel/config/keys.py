@@ -41,7 +41,7 @@ def keys(model: type[BaseModel], prefix: tuple[str, ...] = ()) -> Iterator[Key]:
         path = (*prefix, name)
         inner, free = _inner_model(field.annotation)
         default = None if field.is_required() else _yaml(field.default)
-        text = "a section" if inner else in_words(field.annotation, field.metadata)
+        text = _section_in_words(field.annotation) if inner else in_words(field.annotation, field.metadata)
         yield Key(path, field.description or "", text, inner is not None, default)
         if inner is not None:
             yield from keys(inner, (*path, ANY_NAME) if free else path)
@@ -78,10 +78,25 @@ def in_words(annotation: Any, metadata: list[Any] | tuple[Any, ...] = ()) -> str
     return f"{name} {' and '.join(limits)}" if limits else name
 
 
-def _inner_model(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
-    """The model inside, and whether it sits behind a freely chosen key."""
+def _section_in_words(annotation: Any) -> str:
+    """What stands for a section: itself, a list of such, or null."""
     while get_origin(annotation) is Annotated:
         annotation = get_args(annotation)[0]
+    if get_origin(annotation) in (Union, types.UnionType):
+        return "a section or null"
+    return "a list of sections" if get_origin(annotation) is tuple else "a section"
+
+
+def _inner_model(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
+    """The model inside, perhaps in a list or with null beside it; whether it is behind a free key."""
+    while get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    if get_origin(annotation) in (Union, types.UnionType):
+        return next(
+            (found for part in get_args(annotation) if (found := _inner_model(part))[0]), (None, False)
+        )
+    if get_origin(annotation) is tuple:
+        return _inner_model(get_args(annotation)[0])
     if get_origin(annotation) is dict:
         return _inner_model(get_args(annotation)[1])[0], True
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):

@@ -145,6 +145,11 @@ def images_of_main(images: tuple[str, ...], info: ValidationInfo) -> tuple[str, 
     return images
 
 
+def image_of_main(image: str, info: ValidationInfo) -> str:
+    """A picture of the main dataset."""
+    return images_of_main((image,), info)[0]
+
+
 def _of_whoops(images: Sequence[str], limit: object) -> None:
     pictures = manifest.read().datasets["whoops"].pictures
     if pictures is None:
