@@ -1,8 +1,9 @@
-"""How the embedded captioner was trained. Not part of `all`: the trained one is in resources/demo/captioner."""
+"""How the embedded models were trained. Not part of `all`: the trained ones are in resources/demo."""
 
 
 localrules:
     train_demo,
+    train_demo_clip,
 
 
 rule train_demo:
@@ -27,3 +28,26 @@ rule train_demo:
         "../envs/vitpeel.yaml"
     script:
         "../scripts/train_demo.py"
+
+
+rule train_demo_clip:
+    message:
+        "Train the demo CLIP {wildcards.size} from nothing (an hour on a core; then copy it to resources/demo)"
+    input:
+        glyphs="resources/demo/glyphs",
+        code=modules("demo/clip_pictures", "demo/clip_training"),
+    output:
+        model=directory("results/train_demo/{size}"),
+    log:
+        "results/train_demo/{size}.log",
+    benchmark:
+        "results/train_demo/{size}.tsv"
+    params:
+        seed=settings.seed,
+    threads: 1
+    conda:
+        "../envs/vitpeel.yaml"
+    wildcard_constraints:
+        size="clip-small|clip-large",
+    script:
+        "../scripts/train_demo_clip.py"

@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests/unit"))
 
 import tiny  # noqa: E402
+import tiny_clip  # noqa: E402
 
 COPIED = ("Snakefile", "rules", "scripts", "report", "envs", "profiles", "src", "pyproject.toml")
 BLOCKS = 3
@@ -119,6 +120,25 @@ def settings() -> dict[str, Any]:
             "appendix_b": {"images": ["c"], "layers": [0, 1, 2]},
             "appendix_c": {"images": ["c"], "layers": [1, 2]},
         },
+        "clip": {
+            **made["clip"],
+            "models": {"tiny": "clip"},
+            "dataset": "others",
+            "layers": 2,
+            "descriptions": "descriptions.txt",
+            "texts": 3,
+            "labels": {**made["clip"]["labels"], "overrides": "labels.csv"},
+            "analyses": {
+                "model": "tiny",
+                "measure": "cosine",
+                "neighbours": 2,
+                "properties": [{"picture": "b", "property": "animals"}],
+                "topics": [{"pictures": ["b", "f"], "text": "a dog", "head": [2, 0]}],
+                "contrasts": [{"picture": "b", "texts": ["a dog", "a car"], "heads": None}],
+                "pictures": [{"picture": "b", "head": [2, 1]}],
+                "texts": [{"text": "a dog", "head": [1, 5]}],
+            },
+        },
     }
 
 
@@ -132,6 +152,11 @@ def make(root: Path) -> Project:
     (root / "config").mkdir()
     (root / "config/config.yaml").write_text(yaml.safe_dump(settings()))
     tiny.save(root / "checkpoint", tiny.config(blocks=BLOCKS))
+    tiny_clip.save(root / "clip")
+    colours, things = ("red", "green", "blue"), ("dog", "cat", "fish", "car", "house", "tree")
+    texts = [f"a {colour} {thing}" for colour in colours for thing in things]
+    (root / "descriptions.txt").write_text("\n".join(texts) + "\n")
+    (root / "labels.csv").write_text("model,layer,head,label\ntiny,2,0,animals\ntiny,1,3,animals\n")
     generator = np.random.default_rng(3)
     for folder, names in (("pictures", PICTURES), ("others", OTHERS)):
         (root / folder).mkdir()

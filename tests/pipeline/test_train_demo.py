@@ -1,8 +1,9 @@
-"""`snakemake train_demo`, with the shortest recipe: both stages, both processes, a captioner that loads."""
+"""How the demo's models are trained, with the shortest recipes: every stage, and models that load."""
 
 import re
 import shutil
 
+import open_clip
 import pandas as pd
 from project import ROOT, Project
 from transformers import InstructBlipForConditionalGeneration
@@ -32,3 +33,29 @@ def test_training_from_nothing_leaves_a_captioner_and_its_curve(untouched: Proje
     assert (out / "curve.pdf").read_bytes().startswith(b"%PDF")
     model = InstructBlipForConditionalGeneration.from_pretrained(out / "captioner")
     assert len(model.vision_model.encoder.layers) == 3
+
+
+TINY_CLIP = """"clip-small": (Stage(1, 64, (1e-3, 1e-3)), Stage(2, 64, (1e-3, 1e-4), keep=0.5)),
+    "clip-large": ("""
+
+
+def test_training_a_clip_from_nothing_leaves_it_with_its_curve_and_its_evaluation(untouched: Project) -> None:
+    shutil.copytree(ROOT / "resources/demo/glyphs", untouched / "resources/demo/glyphs")
+    training = untouched / "src/vitpeel/demo/clip_training.py"
+    code = training.read_text()
+    for pattern, short in (
+        (r'"clip-small": \(.*?"clip-large": \(', TINY_CLIP),
+        (r"^BATCH = \d+", "BATCH = 32"),
+        (r"^POOL = [\d_]+", "POOL = 64"),
+        (r"^EVALUATE_EVERY = \d+", "EVALUATE_EVERY = 2"),
+        (r"PROGRESS_PICTURES, FINAL_PICTURES = .*?#", "PROGRESS_PICTURES, FINAL_PICTURES = 8, 16  #"),
+    ):
+        code, times = re.subn(pattern, short, code, flags=re.DOTALL | re.MULTILINE)
+        assert times == 1, pattern
+    training.write_text(code)
+    assert untouched.run("results/train_demo/clip-small") == {"train_demo_clip"}
+    out = untouched / "results/train_demo/clip-small"
+    assert list(pd.read_csv(out / "curve.csv")["depth"]) == [1, 2]
+    assert list(pd.read_csv(out / "evaluation.csv")["pictures"]) == [16, 16]
+    model, _ = open_clip.create_model_from_pretrained(f"local-dir:{out}")
+    assert len(model.visual.transformer.resblocks) == 2
