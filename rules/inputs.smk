@@ -77,3 +77,10 @@ def clip_source(wildcards) -> dict:
 def clip_sources(wildcards) -> dict:
     """The line at the foot of a figure of all CLIP models."""
     return source_of(*settings.clip.models.values())
+
+
+def asked_of_clip() -> dict[str, None]:
+    """The pictures that the five analyses ask about, each once."""
+    asked = settings.clip.analyses
+    single = [query.picture for query in (*asked.properties, *asked.contrasts, *asked.pictures)]
+    return dict.fromkeys(single + [picture for query in asked.topics for picture in query.pictures])

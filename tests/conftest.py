@@ -9,12 +9,14 @@ import pytest
 # Before torch is imported. With more threads a matrix kernel's last bits hang on the batch.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Daemons lie where not every user's PATH looks.
+PROGRAMS = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
 NO_SKIP = "VITPEEL_NO_SKIP"  # set in CI, where the packages are installed
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for marker in item.iter_markers("needs"):
-        missing = [program for program in marker.args if shutil.which(program) is None]
+        missing = [program for program in marker.args if shutil.which(program, path=PROGRAMS) is None]
         if missing:
             pytest.skip(f"needs {', '.join(missing)}, which a system package gives")
 

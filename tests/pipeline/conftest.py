@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from project import IGNORED, Project, make
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The project after a whole run. Not to be changed."""
-    project = make(tmp_path_factory.mktemp("finished"))
-    ran = project.run()
-    assert "capture" in ran
-    return project
+    """The project after a whole run, the same for all test processes. Not to be changed."""
+    base = tmp_path_factory.getbasetemp()
+    root = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "finished"
+    with FileLock(root.with_suffix(".lock")):
+        if not (root / "done").exists():
+            shutil.rmtree(root, ignore_errors=True)
+            root.mkdir()
+            assert "capture" in make(root).run()
+            (root / "done").touch()
+    return Project(root)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,13 +11,17 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "pipeline"))
 
-from cluster import Cluster, cluster
+from cluster import SYSTEM, Cluster, cluster
 from project import Project, make
 
 
 @pytest.fixture(scope="session")
 def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """The cluster."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to start the daemons of a Slurm of its own")
+    if (SYSTEM / "slurm.conf").exists():
+        pytest.skip(f"needs a machine without a Slurm of its own, but {SYSTEM}/slurm.conf is there")
     with cluster(tmp_path_factory.mktemp("slurm")) as running:
         yield running
 

@@ -3,7 +3,7 @@
 import logging
 import struct
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,6 +109,13 @@ def from_frame(frame: pd.DataFrame) -> tuple[Picture, ...]:
     """The pictures of a picture table, in its order."""
     columns = zip(frame["image_id"], frame["path"], frame["references"], strict=True)
     return tuple(Picture(str(i), Path(p), tuple(references)) for i, p, references in columns)
+
+
+def opened(frame: pd.DataFrame, image_ids: Iterable[str] | None = None) -> dict[str, Image.Image]:
+    """image_id -> RGB of the pictures of a picture table, of these ids or of all."""
+    wanted = None if image_ids is None else set(image_ids)
+    some = [one for one in from_frame(frame) if wanted is None or one.image_id in wanted]
+    return {one.image_id: open_rgb(one.path) for one in some}
 
 
 def with_references(frame: pd.DataFrame, references: Mapping[str, Sequence[str]]) -> pd.DataFrame:
