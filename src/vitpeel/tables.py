@@ -120,6 +120,39 @@ HEAD_LABELS = pa.schema(
     ]
 )
 
+# Pictures nearest to what was asked, the nearest has rank 1 (CLIP-InterpreT, section 5). analysis: property,
+# picture or text; query: its place among those of this analysis, from 0; asked: the picture's id or the text;
+# label: the property, or what the head is labelled; heads: "L10.H1 L11.H3", whose contributions are added up;
+# score: by the measure, cosine or dot.
+NEIGHBOURS = pa.schema(
+    [
+        _required("model", pa.string()),
+        _required("analysis", pa.string()),
+        _required("query", pa.int16()),
+        _required("asked", pa.string()),
+        _required("label", pa.string()),
+        _required("heads", pa.string()),
+        _required("measure", pa.string()),
+        _required("rank", pa.int16()),
+        _required("image_id", pa.string()),
+        _required("score", pa.float64()),
+    ]
+)
+# What each map shows, in the order of the maps' file. analysis: topic or contrast; query: as above, and one
+# of several pictures has several maps; against: the text whose map was taken off, null for a topic.
+SEGMENTATIONS = pa.schema(
+    [
+        _required("model", pa.string()),
+        _required("analysis", pa.string()),
+        _required("query", pa.int16()),
+        _required("image_id", pa.string()),
+        _required("text", pa.string()),
+        pa.field("against", pa.string()),
+        _required("label", pa.string()),
+        _required("heads", pa.string()),
+    ]
+)
+
 
 def write_table(path: Path, frame: pd.DataFrame, schema: pa.Schema, provenance: Provenance) -> None:
     """Write `frame` as parquet; its columns must be the schema's, in any order. Equal in, equal out."""

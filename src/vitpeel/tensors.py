@@ -9,7 +9,7 @@ import contextlib
 import json
 import shutil
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import BufferedReader
 from math import prod
@@ -69,13 +69,16 @@ class TensorWriter:
         specs: Mapping[str, TensorSpec],
         provenance: Provenance,
         image_ids: Sequence[str] = (),
+        others: Collection[str] = (),
     ) -> None:
-        """image_ids: the pictures the rows belong to, in order; empty if the rows are not pictures."""
+        """image_ids: the pictures the rows belong to, in order; empty if the rows are not pictures; others:
+        names of tensors whose rows are no pictures where those of the rest are."""
         self.path = Path(path)
         # Widest elements first, as safetensors lays them out: every tensor then starts aligned.
         self._specs = dict(sorted(specs.items(), key=lambda item: -_DTYPES[item[1].dtype][1]))
-        if image_ids and any(spec.shape[0] != len(image_ids) for spec in specs.values()):
-            raise ValueError(f"{path}: {len(image_ids)} image ids for {[s.shape for s in specs.values()]}")
+        of_pictures = [spec.shape for name, spec in specs.items() if name not in others]
+        if image_ids and any(shape[0] != len(image_ids) for shape in of_pictures):
+            raise ValueError(f"{path}: {len(image_ids)} image ids for {of_pictures}")
         metadata = {origin.KEY: provenance.to_json()}
         if image_ids:
             metadata["image_ids"] = json.dumps(list(image_ids))
@@ -210,6 +213,18 @@ class TensorFile:
 
         kind = getattr(torch, spec.dtype)
         return torch.frombuffer(data, dtype=kind).reshape(shape) if data else torch.empty(shape, dtype=kind)
+
+    def mapped(self, name: str) -> Any:
+        """Tensor `name` as a read-only numpy array whose pages are read when they are first used.
+
+        It outlives this file, and stays what it is when another file takes this one's place. Meant for
+        searches that touch a small part of a large file; pages in use count as the job's memory.
+        """
+        spec = self._spec(name)
+        if not prod(spec.shape):
+            return np.empty(spec.shape, spec.dtype)
+        # seen as a plain array: indexing the subclass is slow
+        return np.asarray(np.memmap(self.path, spec.dtype, "r", self._starts[name], spec.shape))
 
     def _spec(self, name: str) -> TensorSpec:
         if name not in self.specs:

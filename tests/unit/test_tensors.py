@@ -67,6 +67,34 @@ def test_every_tensor_starts_at_a_multiple_of_its_element_size(tmp_path: Path) -
         np.testing.assert_array_equal(load_file(path)[name], array)
 
 
+def test_a_mapped_tensor_outlives_its_file_and_is_read_only(
+    tmp_path: Path, tensors: dict[str, np.ndarray]
+) -> None:
+    path = tmp_path / "shard.safetensors"
+    write_tensors(path, {**tensors, "none": np.empty((5, 0), "float32")}, FLOAT32, IDS)
+    with open_tensors(path) as file:
+        mapped = {name: file.mapped(name) for name in file.names}
+        with pytest.raises(InputError, match="not heads"):
+            file.mapped("heads")
+    write_tensors(path, {name: 0 * array for name, array in tensors.items()}, FLOAT32, IDS)
+    for name, array in tensors.items():
+        assert mapped[name].dtype == array.dtype
+        np.testing.assert_array_equal(mapped[name], array)
+        with pytest.raises(ValueError, match="read-only"):
+            mapped[name][0] = 1
+    assert mapped["none"].shape == (5, 0)
+
+
+def test_rows_of_other_tensors_need_not_be_pictures(tmp_path: Path, tensors: dict[str, np.ndarray]) -> None:
+    specs = {name: TensorSpec(array.shape, str(array.dtype)) for name, array in tensors.items()}
+    specs["bases"] = TensorSpec((2, 3), "float32")
+    with pytest.raises(ValueError, match=r"5 image ids for .*\(2, 3\)"):
+        TensorWriter(tmp_path / "shard.safetensors", specs, FLOAT32, IDS)
+    with pytest.raises(ValueError, match="5 image ids"):
+        TensorWriter(tmp_path / "shard.safetensors", specs, FLOAT32, IDS, others=["attention"])
+    TensorWriter(tmp_path / "shard.safetensors", specs, FLOAT32, IDS, others=["bases"])
+
+
 def test_lazy_reading(tmp_path: Path, tensors: dict[str, np.ndarray]) -> None:
     path = tmp_path / "shard.safetensors"
     write_tensors(path, tensors, FLOAT32, IDS)

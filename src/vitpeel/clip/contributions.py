@@ -172,8 +172,7 @@ def _steps(trunk: Trunk, pixels: Tensor) -> Iterator[_Step]:
     z = trunk.embed(pixels)
     for layer in range(trunk.depth):
         before, heads = z, trunk.edited_heads(layer, z, UNEDITED)
-        if layer + 1 == trunk.depth:  # the patches are not read any more
-            z, heads = z[:, : _CLS + 1], heads[:, :, : _CLS + 1]
+        # all tokens in the last block too: products of few rows are rounded by how many there are
         z = z + trunk.edited_attention(layer, heads, UNEDITED)
         mlp = trunk.mlp(layer, z)
         z = z + mlp
@@ -188,9 +187,12 @@ def _bias(trunk: Trunk, layer: int) -> Tensor:
 
 
 def _scalars(clip: Clip, z: Tensor) -> Tensor:
-    """mu, sigma and |e| of what CLS holds at the end.  [n, width] -> [n, 3], float32."""
-    scale = (z.float().var(-1, correction=0) + clip.trunk.post.eps).sqrt()
-    return torch.stack([z.float().mean(-1), scale, clip.project(z).float().norm(dim=-1)], dim=-1)
+    """mu, sigma and |e| of what CLS holds at the end, computed in float64.  [n, width] -> [n, 3], float32."""
+    post, wide = clip.trunk.post, z.double()
+    mean = wide.mean(-1)
+    scale = (wide.var(-1, correction=0) + post.eps).sqrt()
+    normed = (wide - mean[:, None]) / scale[:, None] * post.weight.double() + post.bias.double()
+    return torch.stack([mean, scale, (normed @ clip.projection.double()).norm(dim=-1)], dim=-1).float()
 
 
 def _folded(clip: Clip, x: Tensor, scalars: Tensor, share: float) -> Tensor:

@@ -28,6 +28,8 @@ from vitpeel.errors import VitpeelError
 _RESOLVED = 1e-6
 # Variances that differ by less are a tie; float64 would decide it by rounding.
 _TIE = 1e-9
+# Digits of a share that the order of the pictures, in shards or not, leaves alone.
+_DIGITS = 8
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ def table(
     if len(texts) != len(embeddings):
         raise VitpeelError(f"clip.descriptions: {len(texts)} texts, but {len(embeddings)} embeddings of them")
     rows = [
-        (model, layer, head, place, texts[pick.text], pick.share)
+        (model, layer, head, place, texts[pick.text], round(pick.share, _DIGITS))
         for layer in moments.layers
         for head in range(moments.total.shape[1])
         for place, pick in enumerate(textspan(moments.head(layer, head), embeddings, picks, rank), 1)
