@@ -49,7 +49,14 @@ rule analyse_clip:
         labels=f"results/{{run}}/clip/{ANALYSES.model}/labels.parquet",
         pictures=f"results/{{run}}/datasets/{settings.main}/subsets/clip-asked.parquet",
         checkpoint=settings.files_of(CLIP.models[ANALYSES.model]),
-        code=modules("clip/queries", "clip/map_files", "clip/neighbours", "models/openclip", "tables"),
+        code=modules(
+            "clip/queries",
+            "clip/map_files",
+            "clip/neighbours",
+            "models/openclip",
+            "tables",
+            unused=["models/instructblip"],
+        ),
     output:
         neighbours="results/{run}/tables/clip-neighbours.csv",
         table="results/{run}/tables/clip-maps.csv",

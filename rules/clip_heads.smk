@@ -28,8 +28,6 @@ wildcard_constraints:
 
 localrules:
     label_heads,
-    clip_heads_table,
-    draw_clip_heads,
 
 
 rule capture_clip:
@@ -38,7 +36,13 @@ rule capture_clip:
     input:
         pictures=f"results/{{run}}/datasets/{CLIP_SET}/files.parquet",
         checkpoint=clip_files,
-        code=modules("activations", "clip/feature_files", "clip/moments", "models/openclip"),
+        code=modules(
+            "activations",
+            "clip/feature_files",
+            "clip/moments",
+            "models/openclip",
+            unused=["models/instructblip"],
+        ),
     output:
         heads="results/{run}/clip/{clip}/heads-{shard}.safetensors",
         moments="results/{run}/clip/{clip}/moments-{shard}.safetensors",
@@ -74,6 +78,7 @@ rule find_texts:
             "clip/descriptions",
             "models/openclip",
             "tables",
+            unused=["models/instructblip"],
         ),
     output:
         texts="results/{run}/clip/{clip}/texts.parquet",
@@ -123,27 +128,6 @@ rule label_heads:
         "../envs/vitpeel.yaml"
     script:
         "../scripts/label_heads.py"
-
-
-rule clip_heads_table:
-    message:
-        "Gather the labels of the heads of {wildcards.clip}"
-    input:
-        labels="results/{run}/clip/{clip}/labels.parquet",
-        texts="results/{run}/clip/{clip}/texts.parquet",
-        code=modules("clip/labels", "tables"),
-    output:
-        table="results/{run}/tables/clip-heads-{clip}.csv",
-    log:
-        "results/{run}/logs/clip_heads_table/{clip}.log",
-    benchmark:
-        "results/{run}/benchmarks/clip_heads_table/{clip}.tsv"
-    params:
-        labeller=LABELLER,
-    conda:
-        "../envs/vitpeel.yaml"
-    script:
-        "../scripts/clip_heads_table.py"
 
 
 include: "clip_head_figures.smk"

@@ -16,7 +16,7 @@ import yaml
 from PIL import Image
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "tests/unit"))
+sys.path[:0] = [str(ROOT / "tests/unit"), str(ROOT / "tests/unit/clip")]
 
 import tiny  # noqa: E402
 import tiny_clip  # noqa: E402

@@ -35,11 +35,25 @@ CHANGE = {"score_change", *CHANGES}
 AFTER_LAYERS = {*REFERENCES, *SIMILAR, *PAGES, *CHANGE, *JUDGE, *PROMPT, *TABLE1}
 CAPTIONED = {"caption_layers", *AFTER_LAYERS, *LOWER, *SINGLE, *PRUNING}
 MODEL = {"capture", "sum_means", *FLOW, *HEATMAPS, *CAPTIONED}
+# The second study: what hangs on the heads' contributions, on their texts, on their labels.
+CLIP_SCORED = {"clip_scores_table", "draw_clip_table"}
+CLIP_ASKED = {"analyse_clip", "draw_clip_neighbours", "draw_clip_maps"}
+CLIP_LABELLED = {
+    "label_heads",
+    "clip_heads_table",
+    "draw_clip_heads",
+    "index_clip",
+    *CLIP_SCORED,
+    *CLIP_ASKED,
+}
+CLIP_TEXTS = {"find_texts", *CLIP_LABELLED}
+CLIP = {"capture_clip", *CLIP_TEXTS}
 SHOWS_TRENDS = {*FIG3, *LOWER_TABLES, "fig5_table", "draw_fig5", *TABLE1, "outliers_table", "draw_outliers"}
 DRAWINGS = {
     *(f"draw_fig{number}" for number in range(2, 7)),
     *(f"draw_{name}" for name in ("page", "dataflow", "outliers", "perspectives", "table1")),
     *(f"draw_appendix_{letter}" for letter in "acd"),
+    *(f"draw_clip_{name}" for name in ("heads", "table", "neighbours", "maps")),
 }
 
 
@@ -62,11 +76,11 @@ def test_an_edited_plot_only_redraws_even_without_activations(again: Project) ->
 @pytest.mark.parametrize(
     ("module", "rules"),
     [
-        ("trunk.py", MODEL),
-        ("edits.py", MODEL),
+        ("trunk.py", {*MODEL, *CLIP}),
+        ("edits.py", {*MODEL, *CLIP}),
         ("decoding.py", CAPTIONED),
         ("means.py", {"sum_means", *LOWER}),
-        ("dataflow.py", {*FLOW, *CHANGES}),
+        ("dataflow.py", {*FLOW, *CHANGES, *CLIP}),
         ("lower.py", LOWER),
         ("lower_tables.py", LOWER_TABLES),
         ("heads.py", SINGLE),
@@ -77,6 +91,11 @@ def test_an_edited_plot_only_redraws_even_without_activations(again: Project) ->
         ("scores/references.py", {*REFERENCES, *CHANGE, *TABLE1}),
         ("scores/change.py", CHANGE),
         ("scores/plateau.py", {"plateau_table", "draw_fig3"}),
+        ("clip/textspan.py", CLIP_TEXTS),
+        ("clip/labels.py", CLIP_LABELLED),
+        ("clip/chance.py", CLIP_SCORED),
+        ("clip/segmentation.py", CLIP_ASKED),
+        ("plots/clip_heads.py", {"draw_clip_heads"}),
         ("plots/fig1.py", {"draw_page"}),
         ("plots/fig2.py", {"draw_fig2"}),
         ("plots/fig5.py", {"draw_fig5"}),
@@ -108,6 +127,7 @@ def test_an_edited_module(module: str, rules: set[str], again: Project) -> None:
                 "draw_dataflow",
                 "perspectives_table",
                 "draw_perspectives",
+                *CLIP_SCORED,
             },
         ),
         (
@@ -135,6 +155,10 @@ def test_an_edited_module(module: str, rules: set[str], again: Project) -> None:
         ({"figures__fig3__layers": [0, 2]}, {"draw_fig3"}),
         ({"figures__fig3__metric": "rougeL"}, FIG3),
         ({"figures__fig6__layer": 1}, SINGLE),
+        ({"clip__texts": 2}, CLIP_TEXTS),
+        ({"clip__labels__openai__cap": 1.0}, set()),
+        ({"clip__least": 2}, CLIP_SCORED),
+        ({"clip__analyses__neighbours": 1}, CLIP_ASKED),
         ({"compute__threads": 2}, set()),
     ],
 )

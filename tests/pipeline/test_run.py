@@ -12,11 +12,14 @@ import pytest
 import tiny
 import torch
 from PIL import Image
-from project import BLOCKS, PICTURES, Project
+from project import BLOCKS, OTHERS, PICTURES, Project
+from published import transcription
 
+from vitpeel.clip import contributions
 from vitpeel.config import Decoding
+from vitpeel.models import openclip
 from vitpeel.scores import references
-from vitpeel.tables import CAPTIONS, SCORES, SUMMARY, read_table
+from vitpeel.tables import CAPTIONS, HEAD_LABELS, HEAD_TEXTS, SCORES, SUMMARY, read_table
 from vitpeel.tables import PICTURES as LISTED
 
 LISTS = ("files.parquet", "pictures.parquet", "skipped.csv")
@@ -29,6 +32,7 @@ FIGURES = {
     **{"dataflow": 1, "outliers": 1, "perspectives": 2},
     **{"appendix_a": 2, "appendix_b": 1, "appendix_c": 1, "appendix_d": 2},
 }
+CLIP_FIGURES = ("heads-tiny", "table1", "table2", "property", "topic", "contrast", "picture", "text")
 MADE = {
     *(f"datasets/{name}/{file}" for name in ("mine", "others") for file in LISTS),
     *(f"datasets/mine/subsets/{name}.parquet" for name in ("heads-shown", "pruning-rest", "pruning-sample")),
@@ -50,6 +54,12 @@ MADE = {
     *("tables/perspectives-correlations.csv", "tables/perspectives-maps.csv", "tables/outliers-maps.csv"),
     *("tables/table1-heads.csv", "tables/appendix_a-wording.csv", "tables/appendix_d-masks.csv"),
     *(f"figures/{figure}.{kind}" for figure in FIGURES for kind in ("pdf", "png")),
+    "datasets/mine/subsets/clip-asked.parquet",
+    *(f"clip/tiny/{kind}-{k}.safetensors" for kind in ("heads", "moments") for k in SHARDS),
+    *(f"clip/tiny/{file}" for file in ("texts.parquet", "labels.parquet")),
+    *(f"clip/tiny/{file}.safetensors" for file in ("index", "maps")),
+    *(f"tables/clip-{name}.csv" for name in ("heads-tiny", "scores", "neighbours", "maps")),
+    *(f"figures/clip-{figure}.{kind}" for figure in CLIP_FIGURES for kind in ("pdf", "png")),
 }
 
 
@@ -108,8 +118,36 @@ def test_scores_and_summary_agree(finished: Project) -> None:
     assert drawn["mean"].tolist() == pytest.approx(cider["mean"].tolist(), rel=1e-5)
 
 
+def test_the_heads_of_a_clip_have_texts_labels_and_neighbours_that_the_library_finds(
+    finished: Project,
+) -> None:
+    results = finished / "results/test"
+    clip = openclip.load(finished / "clip", device="cpu")
+    pictures = [Image.open(finished / f"others/{name}.png").convert("RGB") for name in OTHERS]
+    texts = (finished / "descriptions.txt").read_text().splitlines()
+    with torch.inference_mode():
+        terms = contributions.terms(clip, clip.preprocess(pictures))
+        words = clip.texts(texts)
+    maps, picks = read_table(results / "clip/tiny/texts.parquet", HEAD_TEXTS), 3
+    assert len(maps) == 2 * clip.trunk.heads * picks
+    heads = terms.heads[:, 1:].double().numpy()  # of the last two layers
+    for (layer, head), own in maps.groupby(["layer", "head"]):
+        found, _ = transcription(heads[:, layer - 1, head], words.double().numpy(), 1, len(OTHERS))
+        assert own["text"].iloc[0] == texts[found[0]]
+    labels = read_table(results / "clip/tiny/labels.parquet", HEAD_LABELS).set_index(["layer", "head"])
+    assert labels.loc[(2, 0), "label"] == labels.loc[(1, 3), "label"] == "animals"
+    assert (labels["source"] == "human").sum() == 2
+    nearest = pd.read_csv(results / "tables/clip-neighbours.csv")
+    asked = nearest[nearest["analysis"] == "text"]
+    (dog,) = clip.texts(["a dog"]).double().numpy()
+    cosines = heads[:, 0, 5] @ dog / np.linalg.norm(heads[:, 0, 5], axis=1)
+    best = [OTHERS[at] for at in np.argsort(-cosines)[:2]]
+    assert asked["image_id"].tolist() == best
+    assert asked["score"].tolist() == pytest.approx(sorted(cosines)[::-1][:2], abs=1e-4)
+
+
 def test_figures_are_pictures(finished: Project) -> None:
-    for figure, pages in FIGURES.items():
+    for figure, pages in {**FIGURES, **{f"clip-{name}": 1 for name in CLIP_FIGURES}}.items():
         image = Image.open(finished / f"results/test/figures/{figure}.png")
         assert image.width > 1000 and round(image.info["dpi"][0]) == 200
         pdf = (finished / f"results/test/figures/{figure}.pdf").read_bytes()

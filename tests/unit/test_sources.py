@@ -19,7 +19,10 @@ WITHOUT_RESULT = {
     "config/__init__.py",
     *(
         f"config/{name}.py"
-        for name in ("checks", "experiments", "faults", "figures", "keys", "model", "section")
+        for name in (
+            *("checks", "clip", "clip_checks", "experiments", "faults", "figures", "keys", "model"),
+            *("origins", "section"),
+        )
     ),
 }
 
