@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Mapping
 from fractions import Fraction
 from math import comb
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -25,6 +26,9 @@ from vitpeel.clip.chance import Chance
 from vitpeel.clip.lexicon import NONE
 from vitpeel.clip.synonyms import meant, spelled
 from vitpeel.scores import bootstrap
+
+if TYPE_CHECKING:
+    from vitpeel.clip.chance import Chance
 
 Hits = NDArray[np.bool_]
 
