@@ -88,7 +88,7 @@ rule find_texts:
         "results/{run}/benchmarks/find_texts/{clip}.tsv"
     params:
         model=clip_model,
-        descriptions=CLIP.descriptions.as_posix(),
+        descriptions=clip_descriptions,
         layers=CLIP.layers,
         picks=CLIP.model_dump(include={"texts", "rank"}),
     threads: THREADS
@@ -121,7 +121,7 @@ rule label_heads:
         "results/{run}/benchmarks/label_heads/{clip}.tsv"
     params:
         labeller=LABELLER,
-        descriptions=CLIP.descriptions.as_posix(),
+        descriptions=clip_descriptions,
         texts=CLIP.texts,
         models=list(CLIP.models),
     conda:

@@ -24,7 +24,7 @@ rule clip_scores_table:
         "results/{run}/benchmarks/clip_scores_table.tsv"
     params:
         labeller=LABELLER,
-        descriptions=CLIP.descriptions.as_posix(),
+        descriptions=clip_descriptions,
         least=CLIP.least,
         bootstrap=settings.scores.bootstrap.model_dump(mode="json"),
         seed=settings.seed,

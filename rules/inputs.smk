@@ -84,3 +84,8 @@ def asked_of_clip() -> dict[str, None]:
     asked = settings.clip.analyses
     single = [query.picture for query in (*asked.properties, *asked.contrasts, *asked.pictures)]
     return dict.fromkeys(single + [picture for query in asked.topics for picture in query.pictures])
+
+
+def clip_descriptions(wildcards) -> str:
+    """The file of the texts that TextSpan chooses from; where it is downloaded, jobs depend on the receipt."""
+    return settings.clip.descriptions.as_posix()
