@@ -104,6 +104,7 @@ def downloading(tmp_path: Path) -> Project:
         figures__appendix_a=shown,
         figures__appendix_b__images=shown,
         figures__appendix_c__images=shown,
+        clip=None,
     )
     return made
 
