@@ -63,7 +63,7 @@ def test_weights_of_another_shape(untouched: Project) -> None:
     (whole,) = [key for key in tensors if key.endswith(name)]
     tensors[whole] = tensors[whole][:-1]
     save_file(tensors, weights, metadata={"format": "pt"})
-    untouched.set(compute__shards=1)
+    untouched.set(compute__shards=1, clip=None)
     output = refusal(untouched)
     log = (untouched / "results/test/logs/capture/mine-0-of-1.log").read_text()
     (line,) = [line for line in log.splitlines() if "ERROR" in line]

@@ -22,7 +22,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from vitpeel.clip.chance import Chance
 from vitpeel.clip.lexicon import NONE
 from vitpeel.clip.synonyms import meant, spelled
 from vitpeel.scores import bootstrap
