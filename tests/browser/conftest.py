@@ -20,7 +20,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
 def chromium() -> Iterator[Browser]:
     program = shutil.which("chromium")
     assert program is not None  # else the test is skipped
-    expect.set_options(timeout=30_000)  # the first answers wait for models to load
+    expect.set_options(timeout=60_000)  # the first answers wait for models to load
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         yield browser
@@ -38,7 +38,7 @@ def visit(app: App, chromium: Browser) -> Iterator[Visit]:
         context = chromium.new_context(viewport=size, accept_downloads=True)  # type: ignore[arg-type]
         visitors.append(context)
         page = context.new_page()
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(60_000)
 
         page.on("request", lambda request: asked.append(request.url))
         page.on("pageerror", lambda error: broken.append(str(error)))
