@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Iterator
 
@@ -14,6 +15,17 @@ from serving import WIDE, App, Visit, serving
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     with serving(tmp_path_factory.mktemp("run")) as running:
         yield running
+
+
+@pytest.fixture(scope="module", autouse=True)
+def inside(request: pytest.FixtureRequest) -> Iterator[None]:
+    """In the run's folder while tests of the module run, where its relative paths start."""
+    if shutil.which("chromium") is None:  # they are skipped
+        yield
+        return
+    running: App = request.getfixturevalue("app")
+    with contextlib.chdir(running.root):
+        yield
 
 
 @pytest.fixture(scope="session")

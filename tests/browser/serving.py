@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -35,31 +36,26 @@ class App:
 
 @contextmanager
 def serving(root: Path) -> Iterator[App]:
-    """Make a run in an empty folder and serve it; the folder is the working folder meanwhile."""
-    before = Path.cwd()
-    os.chdir(root)  # paths of a configuration start there
+    """Make a run in an empty folder and serve it."""
+    scratch, log = root / "scratch", root / "app.log"
+    scratch.mkdir()
+    with contextlib.chdir(root):  # paths of a configuration start there
+        settings = small_run.make(root)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with log.open("w") as out:
+        command = [sys.executable, "-m", "vitpeel.app", "--port", str(port)]
+        environment = {**os.environ, "TMPDIR": str(scratch)}
+        running = subprocess.Popen(command, cwd=root, env=environment, stdout=out, stderr=subprocess.STDOUT)
     try:
-        settings, log, scratch = small_run.make(root), root / "app.log", root / "scratch"
-        scratch.mkdir()
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        with log.open("w") as out:
-            command = [sys.executable, "-m", "vitpeel.app", "--port", str(port)]
-            environment = {**os.environ, "TMPDIR": str(scratch)}
-            running = subprocess.Popen(
-                command, cwd=root, env=environment, stdout=out, stderr=subprocess.STDOUT
-            )
-        try:
-            url = f"http://127.0.0.1:{port}"
-            _wait(url, running, log)
-            yield App(url, root, settings, log)
-        finally:
-            running.terminate()
-            running.wait(20)
-        assert not list(scratch.glob("vitpeel-*"))  # uploads and downloads are gone
+        url = f"http://127.0.0.1:{port}"
+        _wait(url, running, log)
+        yield App(url, root, settings, log)
     finally:
-        os.chdir(before)
+        running.terminate()
+        running.wait(20)
+    assert not list(scratch.glob("vitpeel-*"))  # uploads and downloads are gone
 
 
 def _wait(url: str, running: subprocess.Popen[bytes], log: Path, seconds: float = 60) -> None:
