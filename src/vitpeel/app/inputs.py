@@ -21,6 +21,7 @@ from vitpeel.app.engines import Engines
 from vitpeel.app.results import Offer, Study
 from vitpeel.app.uploads import checked
 from vitpeel.clip.head_places import Place
+from vitpeel.config.clip import AnalysisSettings
 from vitpeel.errors import InputError, VitpeelError
 
 log = logging.getLogger(__name__)
@@ -49,6 +50,12 @@ class Desk:
     engines: Engines
     model: gr.Dropdown | None
     pictures: list[PictureInput]
+
+    @property
+    def asked(self) -> AnalysisSettings:
+        """What the configuration asks of the analyses: what their tabs start with."""
+        assert self.offer.settings.clip is not None
+        return self.offer.settings.clip.analyses
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import pandas as pd
 from PIL import Image
 
 from vitpeel.app import markup
+from vitpeel.app.answers import Answer, filled
 from vitpeel.app.inputs import (
     Desk,
     file_of,
@@ -46,7 +47,7 @@ _NAMES = {"cosine": "cosine", "dot": "dot product"}
 
 def add_property(desk: Desk) -> None:
     """Section 5.1."""
-    first = _asked(desk).properties[0]
+    first = desk.asked.properties[0]
     introduction("Neighbours by a property", _PROPERTY)
     assert desk.model is not None
     studies = desk.offer.studies
@@ -57,7 +58,7 @@ def add_property(desk: Desk) -> None:
             chosen = first.property if first.property in dict(names).values() else names[0][1]
             name = gr.Dropdown(names, value=chosen, label="Property")
             measure, count, start = _search_inputs(desk)
-        result = _Result(desk, "property")
+        result = Answer("property", "Neighbours", _WAITING)
 
     def of_model(model: str, name: str) -> Any:
         own = _properties(desk, model)
@@ -70,7 +71,7 @@ def add_property(desk: Desk) -> None:
         with plainly():
             file = file_of(path)
             search = analyses.by_property(studies[model].labels, model, file.stem, name)
-            yield from result.answer(model, search, file, measure, int(count))
+            yield from _answer(desk, model, search, file, measure, int(count))
 
     desk.model.change(of_model, [desk.model, name], name, show_progress="hidden", api_visibility="private")
     result.on(start, run, [desk.model, picture, name, measure, count])
@@ -78,7 +79,7 @@ def add_property(desk: Desk) -> None:
 
 def add_picture(desk: Desk) -> None:
     """Section 5.4."""
-    first = _asked(desk).pictures[0]
+    first = desk.asked.pictures[0]
     introduction("Neighbours of a picture by one head", _PICTURE)
     assert desk.model is not None
     studies = desk.offer.studies
@@ -87,7 +88,7 @@ def add_picture(desk: Desk) -> None:
             picture = picture_input(desk, first.picture)
             place = head_input(desk, first.head)
             measure, count, start = _search_inputs(desk)
-        result = _Result(desk, "picture")
+        result = Answer("picture", "Neighbours", _WAITING)
 
     def run(
         model: str, path: str | None, layer: int, head: int, measure: Measure, count: float
@@ -95,14 +96,14 @@ def add_picture(desk: Desk) -> None:
         with plainly():
             file = file_of(path)
             search = analyses.by_picture(studies[model].labels, model, file.stem, (layer, head))
-            yield from result.answer(model, search, file, measure, int(count))
+            yield from _answer(desk, model, search, file, measure, int(count))
 
     result.on(start, run, [desk.model, picture, place.layer, place.head, measure, count])
 
 
 def add_text(desk: Desk) -> None:
     """Section 5.5."""
-    first = _asked(desk).texts[0]
+    first = desk.asked.texts[0]
     introduction("Neighbours of a text by one head", _TEXT)
     assert desk.model is not None
     studies = desk.offer.studies
@@ -111,66 +112,40 @@ def add_text(desk: Desk) -> None:
             text = text_input("Text", first.text)
             place = head_input(desk, first.head)
             gr.Examples(
-                [[query.text] for query in _asked(desk).texts] + [[t] for t in _some_texts(desk)],
+                [[query.text] for query in desk.asked.texts] + [[t] for t in _some_texts(desk)],
                 text,
                 label="Or one of these",
                 api_visibility="private",
             )
             measure, count, start = _search_inputs(desk)
-        result = _Result(desk, "text")
+        result = Answer("text", "Neighbours", _WAITING)
 
     def run(
         model: str, text: str, layer: int, head: int, measure: Measure, count: float
     ) -> Iterator[tuple[Any, ...]]:
         with plainly():
             search = analyses.by_text(studies[model].labels, model, written(text), (layer, head))
-            yield from result.answer(model, search, None, measure, int(count))
+            yield from _answer(desk, model, search, None, measure, int(count))
 
     result.on(start, run, [desk.model, text, place.layer, place.head, measure, count])
 
 
-class _Result:
-    """The right column of a tab: what was found, and files of it."""
-
-    def __init__(self, desk: Desk, name: str) -> None:
-        self._desk = desk
-        with gr.Column(scale=2, min_width=320):
-            self._found = gr.HTML(markup.waiting(_WAITING), elem_id=f"{name}-found")
-            with gr.Row():
-                self._table = gr.DownloadButton("Neighbours (CSV)", size="sm", visible=False)
-                self._figure = gr.DownloadButton("Figure (PNG)", size="sm", visible=False)
-
-    def on(self, start: gr.Button, run: Any, inputs: list[Any]) -> None:
-        """Show what `run` finds when the button is pressed."""
-        start.click(
-            run,
-            inputs,
-            [self._found, self._table, self._figure],
-            show_progress_on=[self._found],
-            concurrency_id="clip",
-            concurrency_limit=2,
-            api_visibility="private",
-        )
-
-    def answer(
-        self, model: str, search: Search, file: Path | None, measure: Measure, count: int
-    ) -> Iterator[tuple[Any, ...]]:
-        """What is nearest, as HTML and as files.  file: of the picture that is asked about."""
-        offer, engines = self._desk.offer, self._desk.engines
-        asked = {} if file is None else {search.asked: checked(file)}
-        clip, index = engines.clip(model), engines.index(model)
-        own = offer.settings.clip is not None and offer.settings.clip.dataset == offer.settings.main
-        table = analyses.neighbours(
-            clip, index, model, [search], asked, min(count, MOST), measure, same_set=own
-        )
-        found = {str(name): open_rgb(offer.candidates[str(name)]) for name in table["image_id"]}
-        source = offer.source(offer.studies[model].checkpoint, len(index.image_ids))
-        with folder() as out:
-            files = out / f"neighbours-{search.analysis}.csv", out / f"neighbours-{search.analysis}.png"
-            write_csv(files[0], table)
-            style.save([clip_neighbours.draw(table, asked, found, source)], out / "figure.pdf", files[1])
-            downloads = (gr.DownloadButton(value=file, visible=True) for file in files)
-            yield _shown(model, table, found) + markup.foot(source), *downloads
+def _answer(
+    desk: Desk, model: str, search: Search, file: Path | None, measure: Measure, count: int
+) -> Iterator[tuple[Any, ...]]:
+    """What is nearest.  file: of the picture that is asked about."""
+    offer, engines = desk.offer, desk.engines
+    asked = {} if file is None else {search.asked: checked(file)}
+    clip, index = engines.clip(model), engines.index(model)
+    own = offer.settings.clip is not None and offer.settings.clip.dataset == offer.settings.main
+    table = analyses.neighbours(clip, index, model, [search], asked, min(count, MOST), measure, same_set=own)
+    found = {str(name): open_rgb(offer.candidates[str(name)]) for name in table["image_id"]}
+    source = offer.source(offer.studies[model].checkpoint, len(index.image_ids))
+    with folder() as out:
+        files = out / f"neighbours-{search.analysis}.csv", out / f"neighbours-{search.analysis}.png"
+        write_csv(files[0], table)
+        style.save([clip_neighbours.draw(table, asked, found, source)], out / "figure.pdf", files[1])
+        yield filled(_shown(model, table, found) + markup.foot(source), files)
 
 
 def _shown(model: str, table: pd.DataFrame, found: dict[str, Image.Image]) -> str:
@@ -190,15 +165,10 @@ def _shown(model: str, table: pd.DataFrame, found: dict[str, Image.Image]) -> st
 
 
 def _search_inputs(desk: Desk) -> tuple[gr.Radio, gr.Slider, gr.Button]:
-    asked = _asked(desk)
+    asked = desk.asked
     measure = measure_input(asked.measure)
     count = gr.Slider(1, MOST, asked.neighbours, step=1, label="How many", buttons=[])
     return measure, count, gr.Button("Find neighbours", variant="primary")
-
-
-def _asked(desk: Desk) -> Any:
-    assert desk.offer.settings.clip is not None
-    return desk.offer.settings.clip.analyses
 
 
 def _properties(desk: Desk, model: str) -> list[tuple[str, str]]:

@@ -12,6 +12,7 @@ import pandas as pd
 from PIL import Image
 
 from vitpeel.app import markup
+from vitpeel.app.answers import Answer, filled
 from vitpeel.app.inputs import (
     Desk,
     file_of,
@@ -30,7 +31,6 @@ from vitpeel.app.uploads import checked
 from vitpeel.clip import analyses
 from vitpeel.clip.analyses import Maps, Sight
 from vitpeel.clip.lexicon import NONE
-from vitpeel.config.clip import AnalysisSettings
 from vitpeel.plots import clip_segmentation, style
 from vitpeel.tables import write_csv
 
@@ -48,7 +48,7 @@ _COLOURS = (style.ORANGE, "#E8E8E8", style.BLUE)
 
 def add_topic(desk: Desk) -> None:
     """Section 5.2."""
-    first = _asked(desk).topics[0]
+    first = desk.asked.topics[0]
     introduction("Topic segmentation by one head", _TOPIC)
     assert desk.model is not None
     studies = desk.offer.studies
@@ -58,21 +58,21 @@ def add_topic(desk: Desk) -> None:
             text = text_input("Text", first.text)
             place = head_input(desk, first.head)
             start = gr.Button("Draw the map", variant="primary")
-        result = _Result(desk, "topic")
+        result = Answer("topic", "Map", _WAITING)
 
     def run(model: str, path: str | None, text: str, layer: int, head: int) -> Iterator[tuple[Any, ...]]:
         with plainly():
             file = file_of(path)
             labels = studies[model].labels
             sight = analyses.topic(labels, model, [file.stem], written(text), (layer, head))
-            yield from result.answer(model, sight, file)
+            yield from _answer(desk, model, sight, file)
 
     result.on(start, run, [desk.model, picture, text, place.layer, place.head])
 
 
 def add_contrast(desk: Desk) -> None:
     """Section 5.3."""
-    first = _asked(desk).contrasts[0]
+    first = desk.asked.contrasts[0]
     introduction("Contrastive segmentation", _CONTRAST)
     assert desk.model is not None
     studies = desk.offer.studies
@@ -91,7 +91,7 @@ def add_contrast(desk: Desk) -> None:
                 info="None chosen: all heads of the last layers.",
             )
             start = gr.Button("Draw the map", variant="primary")
-        result = _Result(desk, "contrast")
+        result = Answer("contrast", "Map", _WAITING)
 
     def of_model(model: str, chosen: list[str]) -> Any:
         choices = place_choices(studies[model])
@@ -105,7 +105,7 @@ def add_contrast(desk: Desk) -> None:
             file = file_of(path)
             some = places_of(chosen or []) or studies[model].places
             sight = analyses.contrast(file.stem, written(text), written(against), some)
-            yield from result.answer(model, sight, file)
+            yield from _answer(desk, model, sight, file)
 
     desk.model.change(
         of_model, [desk.model, places], places, show_progress="hidden", api_visibility="private"
@@ -113,43 +113,19 @@ def add_contrast(desk: Desk) -> None:
     result.on(start, run, [desk.model, picture, text, against, places])
 
 
-class _Result:
-    """The right column of a tab: the map over the picture, and files of it."""
-
-    def __init__(self, desk: Desk, name: str) -> None:
-        self._desk = desk
-        with gr.Column(scale=2, min_width=320):
-            self._found = gr.HTML(markup.waiting(_WAITING), elem_id=f"{name}-found")
-            with gr.Row():
-                self._table = gr.DownloadButton("Map (CSV)", size="sm", visible=False)
-                self._figure = gr.DownloadButton("Figure (PNG)", size="sm", visible=False)
-
-    def on(self, start: gr.Button, run: Any, inputs: list[Any]) -> None:
-        """Show what `run` draws when the button is pressed."""
-        start.click(
-            run,
-            inputs,
-            [self._found, self._table, self._figure],
-            show_progress_on=[self._found],
-            concurrency_id="clip",
-            concurrency_limit=2,
-            api_visibility="private",
-        )
-
-    def answer(self, model: str, sight: Sight, file: Path) -> Iterator[tuple[Any, ...]]:
-        """The map as HTML and as files.  file: of the picture."""
-        offer = self._desk.offer
-        (name,) = sight.image_ids
-        found = analyses.maps(self._desk.engines.clip(model), model, [sight], {name: checked(file)})
-        source = offer.source(offer.studies[model].checkpoint, 1)
-        with folder() as out:
-            kind = found.table["analysis"].iloc[0]
-            files = out / f"{kind}-{name}.csv", out / f"{kind}-{name}.png"
-            write_csv(files[0], _patches(found))
-            drawn = clip_segmentation.draw(found.table, found.maps, found.pictures, source)
-            style.save([drawn], out / "figure.pdf", files[1])
-            downloads = (gr.DownloadButton(value=file, visible=True) for file in files)
-            yield _shown(model, sight, found) + markup.foot(source), *downloads
+def _answer(desk: Desk, model: str, sight: Sight, file: Path) -> Iterator[tuple[Any, ...]]:
+    """The map.  file: of the picture."""
+    offer = desk.offer
+    (name,) = sight.image_ids
+    found = analyses.maps(desk.engines.clip(model), model, [sight], {name: checked(file)})
+    source = offer.source(offer.studies[model].checkpoint, 1)
+    with folder() as out:
+        kind = found.table["analysis"].iloc[0]
+        files = out / f"{kind}-{name}.csv", out / f"{kind}-{name}.png"
+        write_csv(files[0], _patches(found))
+        drawn = clip_segmentation.draw(found.table, found.maps, found.pictures, source)
+        style.save([drawn], out / "figure.pdf", files[1])
+        yield filled(_shown(model, sight, found) + markup.foot(source), files)
 
 
 def _patches(found: Maps) -> pd.DataFrame:
@@ -183,8 +159,3 @@ def _shown(model: str, sight: Sight, found: Maps) -> str:
         + markup.cards(cards, "single")
         + markup.scale(low, high, _COLOURS, middle="0")
     )
-
-
-def _asked(desk: Desk) -> AnalysisSettings:
-    assert desk.offer.settings.clip is not None
-    return desk.offer.settings.clip.analyses

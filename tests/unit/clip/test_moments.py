@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,12 +23,6 @@ from vitpeel.provenance import Provenance, canonical
 
 COUNT, LAYERS = 60, (1, 2)
 MADE = Provenance(checkpoint="c", config=canonical({"layers": LAYERS}))
-
-
-@pytest.fixture(autouse=True)
-def no_gradients() -> Iterator[None]:
-    with torch.inference_mode():
-        yield
 
 
 @pytest.fixture(scope="module")

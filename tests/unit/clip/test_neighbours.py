@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ from vitpeel.clip import analyses, contributions
 from vitpeel.clip.contributions import Features
 from vitpeel.clip.neighbours import Index, Neighbour, build, nearest, open_index
 from vitpeel.errors import InputError, ProvenanceError
-from vitpeel.models import openclip
 from vitpeel.models.openclip import Clip
 from vitpeel.provenance import Provenance, canonical
 from vitpeel.tables import HEAD_LABELS, NEIGHBOURS, read_table, write_table
@@ -31,19 +30,6 @@ IDS = [f"p{number:02d}" for number in range(COUNT)]
 ORIGIN = Provenance(checkpoint="c0ffee", dtype="float32", config=canonical({"layers": list(LAYERS)}))
 PAIR, TRIO = ((1, 0), (1, 4)), ((1, 2), (2, 3), (2, 5))
 SETS = [((2, 3),), ((1, 0),), PAIR, TRIO, ((1, 1), (2, 1)), ((2, 0), (1, 5), (2, 2), (1, 3))]
-
-
-@pytest.fixture(autouse=True)
-def no_gradients() -> Iterator[None]:
-    with torch.inference_mode():
-        yield
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Clip:
-    folder = tmp_path_factory.mktemp("clip")
-    tiny_clip.save(folder)
-    return openclip.load(folder, device="cpu")
 
 
 @pytest.fixture(scope="module")

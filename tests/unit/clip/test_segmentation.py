@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
@@ -27,19 +26,6 @@ from vitpeel.provenance import Provenance
 from vitpeel.tables import HEAD_LABELS, SEGMENTATIONS, read_table, write_table
 
 PLACES = ((1, 0), (2, 3), (2, 5), (0, 4))
-
-
-@pytest.fixture(autouse=True)
-def no_gradients() -> Iterator[None]:
-    with torch.inference_mode():
-        yield
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Clip:
-    folder = tmp_path_factory.mktemp("clip")
-    tiny_clip.save(folder)
-    return openclip.load(folder, device="cpu")
 
 
 def texts(count: int = 2) -> Tensor:
