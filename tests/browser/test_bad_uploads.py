@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import urllib.error
 import urllib.request
@@ -95,7 +96,9 @@ def test_a_picture_of_ones_own_comes_along_between_tabs(visit: Visit, app: App, 
     upload(page, mine)
     expect(page.locator("[role=tabpanel]:visible .vp-picture img")).to_be_visible()
     page.get_by_role("tab", name="Property", exact=True).click()
-    page.locator("[role=tabpanel]:visible").get_by_role("button", name="Find neighbours").click()
+    panel = page.locator("[role=tabpanel]:visible")
+    expect(panel.locator(".vp-picture img")).to_have_attribute("src", re.compile("mine"))  # it was checked
+    panel.get_by_role("button", name="Find neighbours").click()
     expect(page.locator("#property-found .vp-title")).to_contain_text("Nearest to mine by")
     assert offer.settings.clip is not None
     name = offer.settings.clip.analyses.properties[0].property

@@ -138,26 +138,21 @@ def connect_pictures(desk: Desk) -> None:
     every = [one.picture for one in desk.pictures]
     hidden: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
-    def check(path: str) -> str | None:
+    def take(path: str, *others: str | None) -> Any:
+        """The upload in every tab; refused, it leaves its own input and the others keep theirs."""
         try:
             checked(Path(path))
         except VitpeelError as refusal:
             gr.Warning(escape(str(refusal)), title="Not a usable picture")
-            return None
-        return path
-
-    def spread(path: str | None, *others: str | None) -> Any:
-        found = [path or own for own in others]
-        return found if len(found) != 1 else found[0]
+            return [None, *others] if others else None
+        return [path] * len(every) if others else path
 
     def example(at: int) -> Any:
         return [files[at]] * len(every) if len(every) > 1 else files[at]
 
     for one in desk.pictures:
-        others = [picture for picture in every if picture is not one.picture]
-        uploaded = one.picture.upload(check, one.picture, one.picture, **hidden)
-        if others:
-            uploaded.then(spread, [one.picture, *others], others, **hidden)
+        inputs = [one.picture, *(picture for picture in every if picture is not one.picture)]
+        one.picture.upload(take, inputs, inputs, **hidden)
         one.examples.click(example, one.examples, every, trigger_mode="always_last", **hidden)
 
 
