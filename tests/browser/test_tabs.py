@@ -69,6 +69,8 @@ def choose(page: Page, label: str, option: str | re.Pattern[str]) -> None:
     own = panel(page).get_by_label(label, exact=True)
     (own if own.count() else page.get_by_label(label)).click()
     page.get_by_role("option", name=option).click()
+    if label == "Layer":  # its heads are those to choose from now
+        expect(panel(page).get_by_text(f"Layer {option}, head")).to_be_visible()
 
 
 def example(page: Page, number: int) -> None:
