@@ -72,8 +72,10 @@ def fingerprint(folder: Path) -> str:
 
 
 def _running(tree: ast.AST) -> Iterator[ast.AST]:
-    """Every node but those under `if TYPE_CHECKING:`, which never run."""
+    """Every statement but those under `if TYPE_CHECKING:`, which never run."""
     for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.expr):  # most of a tree, and nothing is imported there
+            continue
         if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
             continue
         yield node

@@ -23,6 +23,7 @@ import tiny_clip  # noqa: E402
 
 COPIED = ("Snakefile", "rules", "scripts", "report", "envs", "profiles", "src", "pyproject.toml")
 BLOCKS = 3
+SHARDS = 2
 # Target rules, which run nothing.
 TARGETS = {
     "all",
@@ -105,7 +106,7 @@ def settings() -> dict[str, Any]:
             "prompt": tiny.PROMPT,
             "decoding": decoding,
         },
-        "compute": {**made["compute"], "shards": 3, "picture_batch": 2, "caption_batch": 16},
+        "compute": {**made["compute"], "shards": SHARDS, "picture_batch": 2, "caption_batch": 16},
         "lower": {**made["lower"], "layers": [0, 0], "middle": [1, 2], "other": "others", "other_sample": 3},
         "judge": {**made["judge"], "layers": [0, 2]},
         "heads": {**made["heads"], "masks": [{1: [0], 2: [1, 2]}]},

@@ -122,13 +122,13 @@ def test_without_references_what_needs_them_is_left_out(again: Project) -> None:
 
 
 def test_a_cache_of_another_checkpoint_is_refused_by_name(again: Project) -> None:
-    path = again / "results/test/activations/mine/residuals-1-of-3.safetensors"
+    path = again / "results/test/activations/mine/residuals-1-of-2.safetensors"
     forge(path)
     output = refusal(
         again, "--rerun-triggers", "code", "--forcerun", "caption_layers", "--until", "caption_layers"
     )
     assert f"{path.relative_to(again.root)}: made with checkpoint 000000000000" in output
-    assert "Delete it (`rm results/test/activations/mine/residuals-1-of-3.safetensors`)" in output
+    assert "Delete it (`rm results/test/activations/mine/residuals-1-of-2.safetensors`)" in output
 
 
 def forge(path: Path) -> None:

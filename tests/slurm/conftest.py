@@ -28,6 +28,6 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 @pytest.fixture
 def small(tmp_path: Path) -> Project:
-    """The project with a tiny checkpoint and seven pictures in three shards, nothing run yet."""
+    """The project with a tiny checkpoint and seven pictures in two shards, nothing run yet."""
     (tmp_path / "small").mkdir()
     return make(tmp_path / "small")

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 from cluster import PROGRAMS, Cluster
-from project import COPIED, IGNORED, ROOT, Project
+from project import COPIED, IGNORED, ROOT, SHARDS, Project
 
 pytestmark = pytest.mark.needs(*PROGRAMS)
 
@@ -22,7 +22,7 @@ PROFILE = ("--profile", "profiles/slurm-gpu")
 # A test does not wait as long as a head node that others use.
 QUICK = ("--slurm-init-seconds-before-status-checks", "2", "--latency-wait", "10")
 CAPTIONS = "results/test/captions/mine/layers.parquet"
-SHARDS = 3
+CAPTURED = [f"results/test/activations/mine/residuals-{k}-of-{SHARDS}.safetensors" for k in range(SHARDS)]
 
 
 def on_slurm(project: Project, *arguments: str, seconds: float = 900) -> subprocess.CompletedProcess[str]:
@@ -52,7 +52,7 @@ def test_the_default_pipeline_gives_the_tables_of_a_local_run(slurm: Cluster, tm
     jobs = slurm.completed()[before:]
     assert {job.state for job in jobs} == {"COMPLETED"}
     assert {job.node for job in jobs} == {"n1", "n2"}
-    project.set(run="local", compute__shards=2)
+    project.set(run="local", compute__shards=1)
     project.run()
     results = project / "results"
     local = tables(results / "local")
@@ -70,7 +70,7 @@ def test_shards_go_out_as_arrays_and_ask_for_a_gpu_each(slurm: Cluster, small: P
         f"{seen}.get('CUDA_VISIBLE_DEVICES', 'none'))",
     )
     (small / "seen").mkdir()
-    on_slurm(small, CAPTIONS, *resources(capture="slurm_partition=gpu mem_mb=2000 runtime=10 gpu=1"))
+    on_slurm(small, *CAPTURED, *resources(capture="slurm_partition=gpu mem_mb=2000 runtime=10 gpu=1"))
     members = {path.name: path.read_text() for path in (small / "seen").iterdir()}
     assert len(members) == SHARDS
     assert len({name.split("-")[0] for name in members}) == 1  # one array
@@ -80,22 +80,18 @@ def test_shards_go_out_as_arrays_and_ask_for_a_gpu_each(slurm: Cluster, small: P
 def test_a_job_killed_for_memory_comes_back_with_more(slurm: Cluster, small: Project) -> None:
     before = len(slurm.completed())
     growing = "slurm_partition=gpu mem_mb=300*attempt*attempt*attempt runtime=10"
-    done = on_slurm(
-        small,
-        CAPTIONS,
-        *resources(capture=growing),
-    )
+    done = on_slurm(small, *CAPTURED, *resources(capture=growing))
     said = done.stdout + done.stderr
     assert "Trying to restart job" in said
     failed = [job for job in slurm.completed()[before:] if job.state != "COMPLETED"]
     assert failed
-    assert (small / CAPTIONS).exists()
+    assert all((small / file).exists() for file in CAPTURED)
 
 
 def test_a_cancelled_job_is_reported_and_run_again(slurm: Cluster, small: Project) -> None:
     appended(small / "scripts/capture.py", WAIT_ONCE.format(seconds=300))
     (small / "started").mkdir()
-    running = start(small, CAPTIONS)
+    running = start(small, *CAPTURED)
     try:
         wait(lambda: any((small / "started").iterdir()))
         first = next((small / "started").iterdir()).read_text()
@@ -107,38 +103,38 @@ def test_a_cancelled_job_is_reported_and_run_again(slurm: Cluster, small: Projec
     finally:
         stop(running)
     assert "Trying to restart job" in said and "CANCELLED" in said
-    assert (small / CAPTIONS).exists()
+    assert all((small / file).exists() for file in CAPTURED)
 
 
 def test_a_job_that_runs_out_of_time_is_reported_and_run_again(slurm: Cluster, small: Project) -> None:
     small.set(compute__shards=1)
+    captured = "results/test/activations/mine/residuals-0-of-1.safetensors"
     appended(small / "scripts/capture.py", WAIT_ONCE.format(seconds=300))
     (small / "started").mkdir()
     before = len(slurm.completed())
-    done = on_slurm(small, CAPTIONS, *resources(capture="slurm_partition=gpu mem_mb=2000 runtime=1*attempt"))
+    done = on_slurm(small, captured, *resources(capture="slurm_partition=gpu mem_mb=2000 runtime=1*attempt"))
     said = done.stdout + done.stderr
     assert "Trying to restart job" in said and "TIMEOUT" in said
     assert "TIMEOUT" in {job.state for job in slurm.completed()[before:]}
-    assert (small / CAPTIONS).exists()
+    assert (small / captured).exists()
 
 
 def test_a_killed_snakemake_loses_nothing_and_repeats_nothing(slurm: Cluster, small: Project) -> None:
-    kept = [f"results/test/activations/mine/residuals-{k}-of-{SHARDS}.safetensors" for k in range(SHARDS)]
     appended(small / "scripts/caption_layers.py", WAIT_ONCE.format(seconds=300))
     (small / "started").mkdir()
     running = start(small, CAPTIONS)
     try:
-        wait(lambda: any((small / "started").iterdir()) and all((small / file).exists() for file in kept))
+        wait(lambda: any((small / "started").iterdir()) and all((small / file).exists() for file in CAPTURED))
     finally:
         os.killpg(running.pid, signal.SIGKILL)
         running.wait()
-    finished = {file: (small / file).stat().st_mtime_ns for file in kept}
+    finished = {file: (small / file).stat().st_mtime_ns for file in CAPTURED}
     for number in slurm.running():  # they survive it
         subprocess.run(["scancel", number], check=True)
     wait(lambda: not slurm.running())
     assert small.snakemake("--unlock").returncode == 0
     on_slurm(small, CAPTIONS)
-    assert {file: (small / file).stat().st_mtime_ns for file in kept} == finished
+    assert {file: (small / file).stat().st_mtime_ns for file in CAPTURED} == finished
     assert small.run(CAPTIONS) == set()
 
 
