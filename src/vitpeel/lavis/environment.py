@@ -25,8 +25,8 @@ def build(lock: Path, folder: Path) -> None:
     if uv is None:
         raise InputError("uv: not found, and it builds LAVIS's environment. Install it: `pip install uv`.")
     _run([uv, "venv", "--quiet", "--clear", "--python", PYTHON, str(folder.absolute())])
-    install = ["pip", "install", "--quiet", "--no-deps", "--require-hashes", "-r", str(lock.absolute())]
-    _run([uv, *install, "--python", str(python_of(folder))])
+    install = ["pip", "install", "--quiet", "--no-deps", "--require-hashes", "--compile-bytecode"]
+    _run([uv, *install, "-r", str(lock.absolute()), "--python", str(python_of(folder))])
 
 
 def python_of(folder: Path) -> Path:
