@@ -151,9 +151,9 @@ def _configure(root: Path, cores: int, memory: int, gpus: int) -> None:
     (root / "gres.conf").write_text(
         f"AutoDetect=off\nNodeName={','.join(NODES)} Name=gpu File={devices} Flags=nvidia_gpu_env\n"
     )
-    (root / "cgroup.conf").write_text(
-        "".join(f"{switch}=no\n" for switch in ("CgroupAutomount", *(f"Constrain{what}" for what in LIMITS)))
-    )
+    # named, because slurmd would look for mounted control groups even where nothing uses them
+    switches = "".join(f"Constrain{what}=no\n" for what in LIMITS)
+    (root / "cgroup.conf").write_text(f"CgroupPlugin=cgroup/v1\nCgroupAutomount=no\n{switches}")
     key = root / "munge.key"
     key.write_bytes(os.urandom(1024))
     key.chmod(0o600)
@@ -161,6 +161,7 @@ def _configure(root: Path, cores: int, memory: int, gpus: int) -> None:
 
 def _start(root: Path) -> None:
     _run(
+        root / "munged.log",
         "munged",
         "--force",  # temporary folders are private, which it does not like; everybody here is root
         *(f"--key-file={root}/munge.key", f"--socket={root}/munge.socket"),
@@ -170,10 +171,10 @@ def _start(root: Path) -> None:
             f"--seed-file={root}/munged.seed",
         ),
     )
-    _run("slurmctld", "-c")
+    _run(root / "slurmctld.log", "slurmctld", "-c")
     _wait("slurmctld answers", lambda: "is UP" in _output("scontrol", "ping"))
     for name in NODES:
-        _run("slurmd", "-N", name)
+        _run(root / f"slurmd.{name}.log", "slurmd", "-N", name)
     idle = ("sinfo", "-h", "-N", "-t", "idle", "-o", "%N")
     _wait("both nodes are idle", lambda: set(_output(*idle).split()) == set(NODES))
 
@@ -212,11 +213,12 @@ def _free_ports(count: int) -> list[int]:
     return ports
 
 
-def _run(program: str, *arguments: str) -> None:
+def _run(log: Path, program: str, *arguments: str) -> None:
     path = shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin")
     done = subprocess.run([path or program, *arguments], capture_output=True, text=True, check=False)
     if done.returncode:
-        raise RuntimeError(f"{program} did not start: {done.stderr.strip() or done.stdout.strip()}")
+        logged = log.read_text()[-1000:] if log.exists() else ""
+        raise RuntimeError(f"{program} did not start: {done.stderr or done.stdout or logged}")
 
 
 def _output(*command: str) -> str:
