@@ -16,21 +16,19 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from layer_sweep import Clock
+from naive_loop import Edited, averaging, confusing, isolating, written
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from vitpeel import lower, means, models
 from vitpeel.config import Decoding
-from vitpeel.lower import Point
-from vitpeel.means import Means
 from vitpeel.models import Model
 from vitpeel.sweep import Reading, Variant, cost, sweep
 
@@ -39,16 +37,6 @@ HEAD_LAYERS = (24, 25, 26, 27, 28)
 PICTURE_BATCH, CAPTION_BATCH = 8, 256
 Key = tuple[int, str]  # number of the picture; variant, with layer and head where one is read
 Captions = dict[Key, str]
-Hook = Callable[[Any], list[Any]]  # puts hooks on a vision model and returns their handles
-
-
-@dataclass(frozen=True)
-class Edited:
-    """One forward pass of the naive loop: what it is called, its hooks, and the last layer that it runs."""
-
-    name: str
-    hook: Hook
-    last: int
 
 
 @dataclass(frozen=True)
@@ -77,55 +65,6 @@ class Took:
 def named(variant: str, layer: int, head: int | None) -> str:
     """How both sides call a reading."""
     return variant if head is None else f"{variant} {layer}.{head}"
-
-
-def averaging(point: Point, mean: Means) -> Hook:
-    """The attention of some blocks reads the mean."""
-
-    def put(vision: Any) -> list[Any]:
-        def replaced(layer: int) -> Callable[..., tuple[Tensor]]:
-            return lambda _, args: (mean.at(layer, args[0]).expand_as(args[0]),)
-
-        return [
-            vision.encoder.layers[layer].layer_norm1.register_forward_pre_hook(replaced(layer))
-            for layer in sorted(point.layers)
-        ]
-
-    return put
-
-
-def confusing(point: Point, mean: Means) -> Hook:
-    """The skip of a block carries the mean, its attention reads the picture's stream."""
-
-    def put(vision: Any) -> list[Any]:
-        block = vision.encoder.layers[point.first]
-        real: list[Tensor] = []
-
-        def swap(_: nn.Module, args: Any) -> Any:
-            real[:] = [args[0]]
-            return (mean.at(point.first, args[0]).expand_as(args[0]), *args[1:])
-
-        return [
-            block.register_forward_pre_hook(swap),
-            block.layer_norm1.register_forward_pre_hook(lambda _, args: (real[0],)),
-        ]
-
-    return put
-
-
-def isolating(layer: int, head: int, size: int) -> Hook:
-    """One head of a block is left. size: width of a head."""
-
-    def put(vision: Any) -> list[Any]:
-        def only(_: nn.Module, args: Any) -> Any:
-            heads = torch.zeros_like(args[0])
-            own = slice(head * size, (head + 1) * size)
-            heads[..., own] = args[0][..., own]
-            return (heads,)
-
-        return [vision.encoder.layers[layer].self_attn.projection.register_forward_pre_hook(only)]
-
-    return put
 
 
 def lower_layers(model: Model, pixels: Tensor, others: Tensor) -> Experiment:
@@ -171,15 +110,6 @@ def swept(model: Model, experiment: Experiment, pixels: Tensor, decoding: Decodi
     return Took(said, clock.trunk, time.perf_counter() - start - clock.trunk)
 
 
-@contextmanager
-def cut(vision: Any, last: int) -> Iterator[None]:
-    """Run the vision encoder up to this layer only."""
-    whole = vision.encoder.layers
-    vision.encoder.layers = whole[: last + 1]
-    yield
-    vision.encoder.layers = whole
-
-
 def looped(
     checkpoint: Any,
     processor: Any,
@@ -205,22 +135,9 @@ def looped(
         some = pixels[first : first + batch]
         repeated = {name: value.expand(len(some), -1) for name, value in words.items()}
         for edited in experiment.edited:
-            handles = edited.hook(vision)
-            with cut(vision, edited.last):
-                tokens = checkpoint.generate(
-                    pixel_values=some,
-                    **repeated,
-                    do_sample=False,
-                    num_beams=settings.beams,
-                    repetition_penalty=settings.repetition_penalty,
-                    length_penalty=settings.length_penalty,
-                    min_new_tokens=settings.min_new_tokens,
-                    max_new_tokens=settings.max_new_tokens,
-                )
-            for handle in handles:
-                handle.remove()
-            said = processor.batch_decode(tokens, skip_special_tokens=True)
-            captions |= {(first + n, edited.name): own.strip() for n, own in enumerate(said)}
+            with edited.on(vision):
+                said = written(checkpoint, processor, {"pixel_values": some, **repeated}, settings)
+            captions |= {(first + number, edited.name): own for number, own in enumerate(said)}
     vision.forward = forward
     return Took(captions, clock.trunk, time.perf_counter() - start - clock.trunk)
 

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from naive_loop import written
 from PIL import Image
 from torch import Tensor
 
@@ -131,23 +132,13 @@ def looped(task: Task, pictures: list[Path]) -> Iterator[tuple[Captions, float]]
     model.eval()
     processor: Any = InstructBlipProcessor.from_pretrained(task.checkpoint, backend="pil")
     blocks = model.vision_model.encoder.layers
-    settings = task.decoding
     for path in [pictures[0], *pictures]:  # the first once more, to warm up
         captions: Captions = {}
         start = time.perf_counter()
         for layer in range(len(blocks)):
             inputs = processor(images=Image.open(path).convert("RGB"), text=task.prompt, return_tensors="pt")
             model.vision_model.encoder.layers = blocks[: layer + 1]
-            words = model.generate(
-                **inputs,
-                do_sample=False,
-                num_beams=settings.beams,
-                repetition_penalty=settings.repetition_penalty,
-                length_penalty=settings.length_penalty,
-                min_new_tokens=settings.min_new_tokens,
-                max_new_tokens=settings.max_new_tokens,
-            )
-            captions[path.stem, layer] = processor.batch_decode(words, skip_special_tokens=True)[0].strip()
+            captions[path.stem, layer] = written(model, processor, inputs, task.decoding)[0]
         yield captions, time.perf_counter() - start
 
 
